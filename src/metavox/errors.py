@@ -1,0 +1,13 @@
+"""The errors a user can mend. The entry points print them as one sentence, without a traceback."""
+
+
+class MetavoxError(Exception):
+    """Something outside the code is wrong; the message names the thing and the way out."""
+
+
+class AudioError(MetavoxError):
+    """A recording that cannot be used: missing, corrupt, silent, empty, too many channels."""
+
+
+class ConfigError(MetavoxError):
+    """A setting, or a combination of settings, that cannot work."""

@@ -1,0 +1,47 @@
+"""Ordered parallel map over processes, with a progress bar and bounded memory."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """The CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parallel_map(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str, workers: int | None = None
+) -> Iterator[Result]:
+    """Yields function(item) in the order of `items`, computed by `workers` processes (default: all cores).
+
+    `function` and the items must pickle. Only a few results per worker are ever in memory. Spawned, not forked:
+    a fork of a process that has used torch's threads can hang.
+    """
+    workers = min(workers or cores(), len(items))
+    with tqdm(total=len(items), desc=title, unit="", dynamic_ncols=True, disable=not items) as bar:
+        for result in map(function, items) if workers <= 1 else _pooled(function, items, workers):
+            bar.update()
+            yield result
+
+
+def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        waiting: deque[Future[Any]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
