@@ -29,10 +29,14 @@ class Pairing(Protocol):
     parallel: bool  # both utterances of a pair say the same words, so that DTW metrics have a meaning
     pooled: bool  # `align` matches each source against all targets it is given, not only against its own
 
-    def speaker_pairs(self, utterances: Sequence[Utterance]) -> list[SpeakerPair]:
-        """All (source, target) voices that these utterances allow, sorted by name; may synthesise speech (`tts`).
+    def speaker_pairs(
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
+    ) -> list[SpeakerPair]:
+        """The (source, target) voices these utterances allow, in the order of their names; may synthesise (`tts`).
 
-        Raises MetavoxError when there is none, naming what is missing.
+        A voice is never paired with itself. `tts` makes its own sources and ignores `sources`. With `limit`, at most
+        that many pairs of voices are drawn by `seed`, without listing all of them first (2,000 speakers make four
+        million). Raises MetavoxError when there is none, naming what is missing.
         """
 
     def settings(self) -> dict[str, object]:
