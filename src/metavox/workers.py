@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -19,15 +19,15 @@ def cores() -> int:
 
 
 def parallel_map(
-    function: Callable[[Item], Result], items: Sequence[Item], title: str, workers: int | None = None
+    function: Callable[[Item], Result], items: Iterable[Item], total: int, title: str, workers: int | None = None
 ) -> Iterator[Result]:
-    """Yields function(item) in the order of `items`, computed by `workers` processes (default: all cores).
+    """Yields function(item) in the order of the `total` items, computed by `workers` processes (default: all cores).
 
-    `function` and the items must pickle. Only a few results per worker are ever in memory. Spawned, not forked:
-    a fork of a process that has used torch's threads can hang.
+    `function` and the items must pickle. Items are drawn as they are needed, so only a few items and results per
+    worker are ever in memory. Spawned, not forked: a fork of a process that has used torch's threads can hang.
     """
-    workers = min(workers or cores(), len(items))
-    with tqdm(total=len(items), desc=title, unit="", dynamic_ncols=True, disable=not items) as bar:
+    workers = min(workers or cores(), total)
+    with tqdm(total=total, desc=title, unit="", dynamic_ncols=True, disable=not total) as bar:
         for result in map(function, items) if workers <= 1 else _pooled(function, items, workers):
             bar.update()
             yield result

@@ -1,0 +1,98 @@
+"""Aligned utterance pairs on disk: which row of the feature store belongs to which.
+
+Aligned once, kept beside the features as pairs of absolute row numbers, so that an episode is one gather.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metavox.corpora.utterance import Utterance
+from metavox.features.frames import Features
+from metavox.features.store import ArrayLog, FeatureStore
+from metavox.pairing.base import Alignment, Pairing
+from metavox.workers import parallel_map
+
+Group = tuple[tuple[Utterance, Utterance], ...]
+"""Utterance pairs that are aligned together: one pair, or for pooled pairings a whole support or query set."""
+
+SPEECH_DB = -20.0
+"""Frames this far below the mean power of their utterance are silence and are not paired (sprocket's rule)."""
+
+
+def speech_frames(power: np.ndarray) -> np.ndarray:
+    """power [T] dB -> indices of the frames that hold speech."""
+    mean = 10 * np.log10(np.mean(10 ** (power / 10)) + 1e-12)
+    return np.flatnonzero(power > mean + SPEECH_DB)
+
+
+class Alignments:
+    """The alignments of one pairing over one feature store; made by `ensure`, read by `spans` and `rows`."""
+
+    def __init__(self, store: FeatureStore, pairing: Pairing) -> None:
+        self.store, self.pairing = store, pairing
+        text = json.dumps(pairing.settings(), sort_keys=True, default=str)
+        folder = Path(store.folder) / f"pairs-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        self.log = ArrayLog(folder, {"rows": ((2,), "int64")})
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[M, 2] all paired rows (source, target) of the feature store, memory-mapped."""
+        return self.log.array("rows")
+
+    def ensure(self, groups: Sequence[Group], workers: int | None = None) -> None:
+        """Aligns the groups that are not there yet, in parallel, resumably."""
+        missing = {key: group for group in groups if (key := self._key(group, 0)) not in self.log}
+        jobs = ((self.pairing, self.store.features, *self._spectra(group)) for group in missing.values())
+        results = parallel_map(_align, jobs, len(missing), "aligning", workers)
+        for group, alignments in zip(missing.values(), results, strict=True):
+            self._append(group, alignments)
+
+    def spans(self, group: Group) -> list[tuple[int, int]]:
+        """(start, stop) into `rows` for every pair of the group."""
+        return [self.log.span(self._key(group, i)) for i in range(len(group))]
+
+    def cost(self, group: Group) -> float:
+        """Mean distance along the paths of the group."""
+        return float(np.mean([self.log.meta(self._key(group, i))["cost"] for i in range(len(group))]))
+
+    def _append(self, group: Group, alignments: list[Alignment]) -> None:
+        targets = np.concatenate([np.arange(*self.store.span(target)) for _, target in group])
+        for i in reversed(range(len(group))):  # pair 0 last: its presence says that the whole group is there
+            path, start = alignments[i].path, self.store.span(group[i][0])[0]
+            rows = np.stack([path[:, 0] + start, targets[path[:, 1]]], axis=1)
+            self.log.append(self._key(group, i), {"rows": rows}, {"cost": alignments[i].cost})
+
+    def _spectra(self, group: Group) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        sources = [self.store.frames(source).spectrum for source, _ in group]
+        return sources, [self.store.frames(target).spectrum for _, target in group]
+
+    def _key(self, group: Group, i: int) -> str:
+        """Names the rows, not the files: an utterance that was analysed again has other rows and is aligned again."""
+        spans = [self.store.span(u)[0] for pair in group for u in pair]
+        return f"{hashlib.sha256(repr(spans).encode()).hexdigest()[:24]}#{i}"
+
+
+def align_spectra(
+    pairing: Pairing, features: Features, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]
+) -> list[Alignment]:
+    """Spectra [T, D] of K source and K target utterances -> K alignments, in frame numbers of the whole utterances.
+
+    Silence is dropped before the pairing sees the frames and the path is translated back.
+    """
+    kept = [[speech_frames(features.power(s)) for s in side] for side in (sources, targets)]
+    spoken = [[s[k][:, features.mapped] for s, k in zip(side, keep, strict=True)]
+              for side, keep in zip((sources, targets), kept, strict=True)]
+    starts = np.cumsum([0, *(len(t) for t in targets)])
+    target_frames = np.concatenate([k + start for k, start in zip(kept[1], starts[:-1], strict=True)])
+    return [
+        Alignment(np.stack([kept[0][i][a.path[:, 0]], target_frames[a.path[:, 1]]], axis=1), a.cost)
+        for i, a in enumerate(pairing.align(spoken[0], spoken[1]))
+    ]
+
+
+def _align(job: tuple[Pairing, Features, list[np.ndarray], list[np.ndarray]]) -> list[Alignment]:
+    return align_spectra(*job)
