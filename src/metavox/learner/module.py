@@ -1,0 +1,108 @@
+"""The LightningModule: training_step is one outer loss; validation and test adapt on support and score on query."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from metavox.algorithms.base import Adapted, MetaAlgorithm
+from metavox.algorithms.loss import diverged, masked_mse
+from metavox.tasks.batch import TaskBatch
+from metavox.tasks.episodes import EpisodeInfo, Episodes
+
+Score = tuple[str, str, float]
+"""(metric, name of its convention, value)"""
+
+
+class Scorer(Protocol):
+    """Turns converted query utterances into scores that mean something to a listener."""
+
+    def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
+        """Normalised y_hat [B, Q, T, D] along the aligned path -> metrics [B], cheap enough for every validation."""
+
+    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool) -> list[Score]:
+        """Whole converted query utterances, normalised [T, D] -> scores of one task (means over its utterances).
+
+        `is_source` says that nothing was converted (the identity), which leaves F0 as it is too.
+        """
+
+
+class MetaLearner(pl.LightningModule):
+    """One algorithm under Lightning's automatic optimisation: no algorithm needs a branch here.
+
+    Args:
+        algorithm: what adapts and what gives the outer loss.
+        optimizer: parameters -> outer optimiser.
+        steps: inner steps at which the adaptation curve is scored, ascending.
+        scorer: speech metrics; None for tasks without speech.
+        extra: plain containers stored in every checkpoint under "metavox": all that adaptation needs beside the weights.
+    """
+
+    def __init__(
+        self, algorithm: MetaAlgorithm, optimizer: Callable[[Iterable[Tensor]], Optimizer], steps: Sequence[int],
+        scorer: Scorer | None = None, extra: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.algorithm, self.optimizer, self.scorer = algorithm, optimizer, scorer
+        self.steps, self.extra = sorted(set(steps)), extra or {}
+        self.rows: list[dict[str, Any]] = []
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.optimizer(p for p in self.algorithm.parameters() if p.requires_grad)
+
+    def training_step(self, batch: TaskBatch, _: int) -> Tensor:
+        loss, metrics = self.algorithm.outer_loss(batch)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.support.x))
+        self.log_dict({f"train/{k}": v for k, v in metrics.items() if k != "loss"}, batch_size=len(batch.support.x))
+        return loss
+
+    def validation_step(self, episodes: Episodes, _: int) -> None:
+        size = len(episodes.info)
+        for step, adapted in self.curve(episodes):
+            y_hat, losses = self.query(adapted, episodes)
+            bad = diverged(losses)
+            values = {"loss": losses[~bad]} if not bad.all() else {"loss": losses}
+            if self.scorer:
+                values |= self.scorer.fast(y_hat, episodes.batch)
+            values["diverged"] = bad.float()
+            for name, value in values.items():
+                self.log(f"val_curve/{name}_at_{step}", value.mean(), batch_size=size)
+                if step == self.algorithm.steps:
+                    self.log(f"val/{name}", value.mean(), prog_bar=name == "loss", batch_size=size)
+
+    def test_step(self, episodes: Episodes, _: int) -> None:
+        for step, adapted in self.curve(episodes):
+            _, losses = self.query(adapted, episodes)
+            self._add(episodes, step, [[("loss", "mse", float(v))] for v in losses])
+            if self.scorer and episodes.sources is not None:
+                converted = self.algorithm.predict(adapted, episodes.sources).detach()
+                identity = not adapted and not self.algorithm.needs_training
+                self._add(episodes, step, [self.scorer.full(i, list(c), identity)
+                                           for i, c in zip(episodes.info, converted, strict=True)])  # fmt: skip
+
+    def curve(self, episodes: Episodes) -> list[tuple[int, Adapted]]:
+        """The adapted states along the inner steps. Lightning switches gradients off; adaptation needs them."""
+        at = sorted({*self.steps, self.algorithm.steps})
+        with torch.enable_grad():
+            return list(zip(at, self.algorithm.curve(episodes.batch.support, at), strict=True))
+
+    def query(self, adapted: Adapted, episodes: Episodes) -> tuple[Tensor, Tensor]:
+        """y_hat [B, Q, T, D] and the loss [B] on the query pairs."""
+        query = episodes.batch.query
+        with torch.no_grad():
+            y_hat = self.algorithm.predict(adapted, query.x)
+        return y_hat, masked_mse(y_hat, query.y, query.mask)
+
+    def _add(self, episodes: Episodes, step: int, scores: list[list[Score]]) -> None:
+        for info, task in zip(episodes.info, scores, strict=True):
+            self.rows += [
+                {"source": info.source, "target": info.target, "shots": episodes.batch.support.x.shape[1],
+                 "steps": step, "metric": metric, "convention": convention, "value": value}
+                for metric, convention, value in task
+            ]  # fmt: skip
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["metavox"] = self.extra

@@ -1,0 +1,121 @@
+"""From aligned pairs to episodes: random dense segments to train on, fixed whole utterances to score on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metavox.corpora.utterance import Utterance
+from metavox.tasks.batch import Pairs, TaskBatch
+from metavox.tasks.normaliser import Normaliser
+
+
+class Episodes(NamedTuple):
+    """B fixed tasks to adapt to and to score, with what the metrics need beside the aligned frames."""
+
+    batch: TaskBatch
+    sources: Tensor | None  # [B, Q, T, Dx] the whole query source utterances, normalised; None without speech
+    info: tuple["EpisodeInfo", ...]
+
+    def to(self, device: torch.device | str) -> "Episodes":
+        """The same on another device; Lightning calls this."""
+        move = lambda pairs: Pairs(*(t.to(device) for t in pairs))  # noqa: E731
+        batch = TaskBatch(move(self.batch.support), move(self.batch.query))
+        return Episodes(batch, None if self.sources is None else self.sources.to(device), self.info)
+
+
+@dataclass(frozen=True)
+class EpisodeInfo:
+    """Which voices and which utterances an episode is made of."""
+
+    source: str
+    target: str
+    support: tuple[tuple[Utterance, Utterance], ...] = ()
+    query: tuple[tuple[Utterance, Utterance], ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The tasks of a split as flat arrays, so that a meta-batch is drawn without a loop over tasks.
+
+    `first` and `count` [tasks] index the pair arrays; `offset` and `length` [pairs] index the paired rows; `fold`
+    [pairs] is 0 or 1 where support and query must come from different folds, else -1.
+    """
+
+    first: np.ndarray
+    count: np.ndarray
+    offset: np.ndarray
+    length: np.ndarray
+    fold: np.ndarray
+
+    @classmethod
+    def of(cls, tasks: Sequence[Sequence[tuple[int, int]]], folds: Sequence[Sequence[int]]) -> "TaskTable":
+        """`tasks`: for every task the (start, stop) of its pairs; `folds`: the fold of each."""
+        count = np.array([len(t) for t in tasks])
+        spans = np.array([span for t in tasks for span in t]).reshape(-1, 2)
+        fold = np.array([f for task in folds for f in task])
+        return cls(np.cumsum(count) - count, count, spans[:, 0], spans[:, 1] - spans[:, 0], fold)
+
+
+class EpisodeSampler:
+    """Draws meta-batches of dense segments from a TaskTable.
+
+    `spectrum` [rows, D] and `rows` [M, 2] are memory-mapped; nothing of them is kept. Batch i depends on `seed` and i
+    alone, so that a resumed run sees what an uninterrupted one would have seen.
+    """
+
+    def __init__(
+        self, table: TaskTable, spectrum: np.ndarray, rows: np.ndarray, columns: slice, normaliser: Normaliser,
+        tasks: int, shots: int, queries: int, frames: int, seed: int,
+    ) -> None:  # fmt: skip
+        self.table, self.spectrum, self.rows, self.columns = table, spectrum, rows, columns
+        self.normaliser, self.tasks, self.shots, self.queries = normaliser, tasks, shots, queries
+        self.frames, self.seed = frames, seed
+
+    def batch(self, index: int) -> TaskBatch:
+        """Meta-batch number `index`: B = `tasks`, K = `shots` support and `queries` query pairs of T = `frames`."""
+        rng = np.random.default_rng([self.seed, index])
+        pairs = self._pairs(rng)  # [B, K + Q]
+        length, offset = self.table.length[pairs], self.table.offset[pairs]
+        start = (rng.random(pairs.shape) * np.maximum(length - self.frames + 1, 1)).astype(np.int64)
+        step = start[..., None] + np.arange(self.frames)  # [B, K + Q, T]
+        mask = torch.from_numpy(step < length[..., None])
+        rows = self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)]  # [B, K + Q, T, 2]
+        x, y = (self._gather(rows[..., side]) for side in (0, 1))
+        cut = lambda part: Pairs(x[:, part], y[:, part], mask[:, part])  # noqa: E731
+        return TaskBatch(cut(slice(0, self.shots)), cut(slice(self.shots, None)))
+
+    def _pairs(self, rng: np.random.Generator) -> np.ndarray:
+        """[B, K + Q] distinct pairs of B tasks; support and query from different folds where there are folds."""
+        table = self.table
+        task = rng.integers(len(table.first), size=self.tasks)
+        column = np.arange(table.count.max())
+        pair = table.first[task, None] + np.minimum(column, table.count[task, None] - 1)
+        key = rng.random(pair.shape) + 4.0 * (column >= table.count[task, None])
+        fold = table.fold[pair]
+        support_fold = rng.integers(2, size=(self.tasks, 1))
+        support = np.argsort(key + 2.0 * (fold == 1 - support_fold), axis=1)[:, : self.shots]
+        taken = np.zeros(pair.shape, bool)
+        np.put_along_axis(taken, support, True, axis=1)
+        query = np.argsort(key + 2.0 * (taken | (fold == support_fold)), axis=1)[:, : self.queries]
+        return np.take_along_axis(pair, np.concatenate([support, query], axis=1), axis=1)
+
+    def _gather(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.normaliser.normalise(np.asarray(self.spectrum[rows][..., self.columns])))
+
+
+def pad(sequences: Sequence[np.ndarray], count: int, length: int) -> tuple[Tensor, Tensor]:
+    """Sequences [T_i, D] -> ([count, length, D], mask [count, length]).
+
+    Short ones repeat their last frame, so that context windows at the edge see what they would see unpadded; missing
+    ones repeat the last sequence with an empty mask.
+    """
+    index = [np.minimum(np.arange(length), len(s) - 1) for s in sequences]
+    values = [torch.from_numpy(np.asarray(s[i])) for s, i in zip(sequences, index, strict=True)]
+    mask = [torch.arange(length) < len(s) for s in sequences]
+    values += [values[-1]] * (count - len(values))
+    mask += [torch.zeros(length, dtype=torch.bool)] * (count - len(mask))
+    return torch.stack(values), torch.stack(mask)
