@@ -1,6 +1,6 @@
 """From two speakers' utterances to frames that belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -47,3 +47,35 @@ class Pairing(Protocol):
 
         The caller has dropped the silent frames and turns the path back into frame numbers (`tasks.alignments`).
         """
+
+
+def by_speaker(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
+    """Utterances of each speaker, speakers by name, utterances by id."""
+    result: dict[str, list[Utterance]] = {}
+    for utterance in sorted(utterances, key=lambda u: (u.speaker, u.id)):
+        result.setdefault(utterance.speaker, []).append(utterance)
+    return result
+
+
+def voice_pairs(
+    sources: Collection[str],
+    targets: Collection[str],
+    make: Callable[[str, str], SpeakerPair],
+    limit: int | None,
+    seed: int,
+) -> list[SpeakerPair]:
+    """`make` of every two different voices, without the empty ones, in the order of their names.
+
+    With `limit`, voices are drawn by `seed` and `make` is called only until that many are found.
+    """
+    left, right = sorted(sources), sorted(targets)
+    count = len(left) * len(right)
+    order = range(count) if limit is None else np.random.default_rng(seed).permutation(count)
+    found: list[SpeakerPair] = []
+    for index in order:
+        source, target = left[index // len(right)], right[index % len(right)]
+        if source != target and (pair := make(source, target)).pairs:
+            found.append(pair)
+            if len(found) == limit:
+                break
+    return sorted(found, key=lambda pair: (pair.source, pair.target))

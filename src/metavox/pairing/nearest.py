@@ -1,0 +1,93 @@
+"""Two people say anything: frames are paired with their nearest neighbours in the other voice, refined by INCA."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metavox.corpora.utterance import Utterance
+from metavox.errors import MetavoxError
+from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
+from metavox.pairing.ridge import AnchoredRidge
+
+BLOCK = 128
+"""Rows compared at once: the scores of a block stay in the processor's cache."""
+
+
+class Nearest:
+    """Nearest neighbours both ways between mean-normalised voices, refined by INCA; needs no transcripts.
+
+    INCA (Erro, Moreno, Bonafonte, IEEE TASLP 18(5), 2010): pair, fit a map, move the source by it, pair again. Here the
+    map is a ridge anchored at the identity with the weight of `anchor` frames. At most `frames` frames a side, evenly
+    spread, take part in the `iterations`; all take part in the last search.
+    """
+
+    parallel = False
+    pooled = True
+
+    def __init__(self, iterations: int = 10, anchor: float = 200.0, frames: int = 4000) -> None:
+        self.iterations, self.anchor, self.frames = iterations, anchor, frames
+
+    def speaker_pairs(
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
+    ) -> list[SpeakerPair]:
+        """All ordered pairs of voices; utterance i of one stands beside utterance i of the other."""
+        left, right = by_speaker(sources), by_speaker(targets)
+
+        def make(source: str, target: str) -> SpeakerPair:
+            return SpeakerPair(source, target, tuple(zip(left[source], right[target], strict=False)))
+
+        found = voice_pairs(left, right, make, limit, seed)
+        if not found:
+            raise MetavoxError(f"no two voices to pair: {len(left)} source and {len(right)} target speakers")
+        return found
+
+    def settings(self) -> dict[str, object]:
+        names = ("iterations", "anchor", "frames")
+        return {"pairing": "nearest", **{name: getattr(self, name) for name in names}}
+
+    def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
+        """Each source frame with its nearest target frame and each target frame with its nearest source frame.
+
+        The paths run along the source; the cost is measured between the moved source and the target.
+        """
+        x, y = np.concatenate(sources), np.concatenate(targets)
+        x, y = x - x.mean(0), y - y.mean(0)
+        moved = self._refine(x, y)(x)
+        pairs = both_ways(moved, y)
+        pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+        costs = np.linalg.norm(moved[pairs[:, 0]] - y[pairs[:, 1]], axis=1)
+        starts = np.cumsum([0, *(len(s) for s in sources)])
+        cuts = np.searchsorted(pairs[:, 0], starts)
+        return [
+            Alignment((pairs[a:b] - (start, 0)).astype(np.int32), float(costs[a:b].mean()))
+            for a, b, start in zip(cuts[:-1], cuts[1:], starts[:-1], strict=True)
+        ]
+
+    def _refine(self, x: np.ndarray, y: np.ndarray) -> AnchoredRidge:
+        x, y = (side[:: -(-len(side) // self.frames)] for side in (x, y))
+        none = np.zeros(x.shape[1])
+        ridge = AnchoredRidge(none, np.diag(none), none)
+        pairs = None
+        for _ in range(self.iterations):
+            previous, pairs = pairs, both_ways(ridge(x), y)
+            if previous is not None and np.array_equal(pairs, previous):
+                break
+            ridge = AnchoredRidge.fit(x[pairs[:, 0]], y[pairs[:, 1]], self.anchor)
+        return ridge
+
+
+def both_ways(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x [N, D], y [M, D] -> [N + M, 2]: every x with its nearest y, then every y with its nearest x."""
+    forth, back = nearest(x, y), nearest(y, x)
+    return np.concatenate([np.stack([np.arange(len(x)), forth], axis=1), np.stack([back, np.arange(len(y))], axis=1)])
+
+
+def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x [N, D], y [M, D] -> [N] the row of y nearest to each row of x.
+
+    By matrix products: at 24 dimensions three times as fast as a k-d tree (4,000 x 4,000: 18 against 55 ms).
+    """
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    half, across = np.einsum("md,md->m", y, y) / 2, y.T
+    blocks = range(0, len(x), BLOCK)
+    return np.concatenate([np.argmax(x[i : i + BLOCK] @ across - half, axis=1) for i in blocks])

@@ -1,0 +1,174 @@
+"""Pairings: DTW against brute force, matching by text, nearest neighbours, limits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metavox.corpora.utterance import Utterance
+from metavox.errors import MetavoxError
+from metavox.pairing.dtw import distances, dtw
+from metavox.pairing.nearest import Nearest, nearest
+from metavox.pairing.parallel import Parallel, spoken
+from metavox.pairing.ridge import AnchoredRidge
+
+
+def utterance(speaker: str, name: str, text: str | None = None) -> Utterance:
+    return Utterance(f"{speaker}/{name}", speaker, Path(f"{speaker}/{name}.wav"), text)
+
+
+def smooth(rng: np.random.Generator, frames: int, dim: int = 24) -> np.ndarray:
+    """A slowly changing sequence [frames, dim], like mel-cepstra."""
+    steps = rng.normal(size=(frames, dim)) * np.linspace(1, 0.2, dim)
+    return (0.1 * np.cumsum(steps, axis=0)).astype(np.float32)
+
+
+def brute_force(x: np.ndarray, y: np.ndarray) -> float:
+    """The total cost of the best path, one cell at a time in float64."""
+    cost = np.linalg.norm(x[:, None].astype(np.float64) - y[None], axis=2)
+    total = np.full((len(x) + 1, len(y) + 1), np.inf)
+    total[0, 0] = 0
+    for i in range(len(x)):
+        for j in range(len(y)):
+            total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
+    return float(total[-1, -1])
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 7), (7, 1), (2, 3), (30, 41), (64, 20)])
+def test_dtw_costs_what_brute_force_costs(n: int, m: int) -> None:
+    rng = np.random.default_rng(n * 100 + m)
+    x, y = smooth(rng, n), smooth(rng, m)
+    path, cost = dtw(x, y)
+    assert cost * len(path) == pytest.approx(brute_force(x, y), rel=1e-5)
+    along = np.linalg.norm(x[path[:, 0]] - y[path[:, 1]], axis=1)
+    assert along.mean() == pytest.approx(cost, rel=1e-4)
+
+
+def test_dtw_path_is_monotonic_and_complete() -> None:
+    rng = np.random.default_rng(1)
+    path, _ = dtw(smooth(rng, 50), smooth(rng, 80))
+    assert path.dtype == np.int32
+    assert path[0].tolist() == [0, 0] and path[-1].tolist() == [49, 79]
+    steps = {tuple(step) for step in np.diff(path, axis=0).tolist()}
+    assert steps <= {(1, 1), (1, 0), (0, 1)}
+
+
+def test_dtw_undoes_a_known_warping() -> None:
+    x = smooth(np.random.default_rng(2), 60)
+    warp = np.sort(np.random.default_rng(3).integers(0, 60, size=100))
+    warp[[0, -1]] = 0, 59
+    path, _ = dtw(x, x[warp])
+    assert np.abs(warp[path[:, 1]] - path[:, 0]).mean() < 0.3  # frames
+
+
+def test_dtw_refuses_what_memory_cannot_hold() -> None:
+    with pytest.raises(MetavoxError, match="cut the recordings"):
+        dtw(np.zeros((20_000, 1)), np.zeros((20_000, 1)))
+
+
+def test_distances_survive_a_large_common_offset() -> None:
+    rng = np.random.default_rng(4)
+    x, y = smooth(rng, 20) + 100, smooth(rng, 30) + 100
+    expected = np.linalg.norm(x[:, None].astype(np.float64) - y[None], axis=2)
+    np.testing.assert_allclose(distances(x, y), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_ridge_is_the_identity_without_evidence_and_exact_with_it() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(500, 6))
+    turn = np.eye(6) + 0.3 * rng.normal(size=(6, 6))
+    free = AnchoredRidge.fit(x, x @ turn + 2, anchor=1e-6)
+    np.testing.assert_allclose(free(x), x @ turn + 2, atol=1e-4)
+    held = AnchoredRidge.fit(x, x @ turn + 2, anchor=1e9)
+    np.testing.assert_allclose(held(x), x + (x @ turn + 2 - x).mean(0), atol=1e-4)
+
+
+def test_texts_match_without_case_and_punctuation() -> None:
+    assert spoken("Don't  STOP, now!") == spoken("don't stop now")
+    assert spoken("...") == ""
+
+
+def test_parallel_matches_takes_of_a_text_in_order() -> None:
+    left = [utterance("a", n, t) for n, t in (("1", "One."), ("2", "two"), ("3", "one"), ("4", None), ("5", "four"))]
+    right = [utterance("b", n, t) for n, t in (("1", "TWO"), ("2", "one"), ("3", "one"), ("4", "one"), ("5", "five"))]
+    (pair,) = Parallel().speaker_pairs(left, right)
+    assert [(s.id, t.id) for s, t in pair.pairs] == [("a/1", "b/2"), ("a/3", "b/3"), ("a/2", "b/1")]
+
+
+def test_parallel_pairs_every_order_but_no_voice_with_itself() -> None:
+    every = [utterance(s, "1", "one") for s in "cab"]
+    pairs = Parallel().speaker_pairs(every, every)
+    assert [(p.source, p.target) for p in pairs] == [(s, t) for s in "abc" for t in "abc" if s != t]
+
+
+def test_parallel_without_common_text_names_the_way_out() -> None:
+    with pytest.raises(MetavoxError, match="pairing=nearest"):
+        Parallel().speaker_pairs([utterance("a", "1", "one")], [utterance("b", "1", "two")])
+
+
+@pytest.mark.parametrize("pairing", [Parallel(), Nearest()])
+def test_a_limit_draws_by_seed(pairing: Parallel | Nearest) -> None:
+    every = [utterance(f"s{i}", "1", "one") for i in range(20)]
+    first = pairing.speaker_pairs(every, every, limit=7, seed=1)
+    assert len(first) == 7
+    assert first == pairing.speaker_pairs(every, every, limit=7, seed=1)
+    assert first != pairing.speaker_pairs(every, every, limit=7, seed=2)
+    assert first == sorted(first, key=lambda p: (p.source, p.target))
+    assert len(pairing.speaker_pairs(every, every, limit=1000)) == 20 * 19
+
+
+@pytest.mark.parametrize("passes", [0, 2])
+def test_parallel_paths_index_the_concatenated_targets(passes: int) -> None:
+    rng = np.random.default_rng(6)
+    sources, targets = [smooth(rng, n) for n in (20, 30)], [smooth(rng, n) for n in (25, 15)]
+    first, second = Parallel(passes).align(sources, targets)
+    assert first.path[-1].tolist() == [19, 24]
+    assert second.path[0].tolist() == [0, 25] and second.path[-1].tolist() == [29, 39]
+
+
+def test_a_second_pass_aligns_a_displaced_voice_better() -> None:
+    rng = np.random.default_rng(7)
+    x = smooth(rng, 200)
+    warp = np.sort(rng.integers(0, 200, size=260))
+    y = (x @ (np.eye(24) + 0.15 * rng.normal(size=(24, 24))) + 0.8)[warp].astype(np.float32)
+
+    def wrong(passes: int) -> float:
+        path = Parallel(passes, anchor=20).align([x], [y])[0].path
+        return float(np.abs(path[:, 0] - warp[path[:, 1]]).mean())
+
+    assert wrong(3) < 0.8 * wrong(0)
+
+
+def test_nearest_agrees_with_brute_force() -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(300, 24)), rng.normal(size=(200, 24))
+    assert np.array_equal(nearest(x, y), np.linalg.norm(x[:, None] - y[None], axis=2).argmin(1))
+
+
+def test_nearest_covers_every_frame_of_both_sides_in_source_order() -> None:
+    rng = np.random.default_rng(9)
+    sources, targets = [smooth(rng, n) for n in (40, 60)], [smooth(rng, n) for n in (30, 50)]
+    alignments = Nearest().align(sources, targets)
+    assert [set(a.path[:, 0].tolist()) for a in alignments] == [set(range(40)), set(range(60))]
+    assert {j for a in alignments for j in a.path[:, 1].tolist()} == set(range(80))
+    assert all((np.diff(a.path[:, 0]) >= 0).all() for a in alignments)
+    assert sum(len(a.path) for a in alignments) == 100 + 80
+
+
+def test_inca_finds_more_true_pairs_than_one_search() -> None:
+    rng = np.random.default_rng(10)
+    x = rng.normal(size=(800, 8)).astype(np.float32)
+    y = (x @ (np.eye(8) + 0.25 * rng.normal(size=(8, 8))) + 3).astype(np.float32)
+
+    def hits(iterations: int) -> float:
+        path = Nearest(iterations, anchor=20).align([x], [y])[0].path
+        return float((path[:, 0] == path[:, 1]).mean())
+
+    assert hits(10) > hits(0) + 0.1
+
+
+def test_nearest_needs_no_transcripts_and_takes_no_utterance_twice() -> None:
+    left = [utterance("a", str(i)) for i in range(3)]
+    right = [utterance("b", str(i)) for i in range(5)]
+    (pair,) = Nearest().speaker_pairs(left, right)
+    assert len(pair.pairs) == 3 and len({t.id for _, t in pair.pairs}) == 3
