@@ -1,32 +1,51 @@
 """The one interface of every algorithm, baselines included."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from metavox.algorithms.engines.base import Engine
+from metavox.algorithms.engines.higher import Higher
+from metavox.algorithms.engines.vectorised import Vectorised
+from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
+from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
 Adapted = Mapping[str, Tensor]
 """What adaptation found, by name, each [B, ...]: the fast weights it changed and nothing else."""
+
+ENGINES: dict[str, type[Engine]] = {"vectorised": Vectorised, "higher": Higher}
+PATIENCE = 20
+"""Meta-batches in a row that may diverge as a whole before training stops."""
 
 
 class MetaAlgorithm(nn.Module):
     """Owns the mapping network and its own meta-parameters; knows nothing of speech.
 
     `steps` is the default number of inner steps at test time; `needs_training` is False where there is no outer loop.
+    `limit` is the task loss above which a task counts as diverged. An algorithm implements `curve` and, where it has an
+    outer loop, `task_losses`.
     """
 
     needs_training = True
-    steps: int = 0
+    limit: ClassVar[float] = EXPLODED
+    outer_steps: Tensor
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, steps: int = 0, engine: str = "vectorised") -> None:
         super().__init__()
-        self.model = model
+        if engine not in ENGINES:
+            raise ConfigError(f"Unknown engine {engine!r}: use one of {', '.join(ENGINES)}.")
+        self.model, self.steps, self.engine = model, steps, ENGINES[engine]()
+        self.register_buffer("outer_steps", torch.zeros((), dtype=torch.long))  # so that schedules survive a resume
+        self._lost = 0
 
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """The adapted state after each number of steps in `at` (ascending), in one pass, detached from the graph.
+        """The adapted state after each number of steps in `at`, in one pass, detached from the graph.
 
-        All tasks of the batch are adapted at once. `lr` replaces the inner learning rate.
+        All tasks of the batch are adapted at once. `lr` replaces the inner learning rate (ConfigError
+        where there is none).
         """
         raise NotImplementedError
 
@@ -36,8 +55,53 @@ class MetaAlgorithm(nn.Module):
 
     def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
         """x [B, K, T, Dx] -> y_hat [B, K, T, Dy] by the adapted network."""
+        return self.engine.forward(self.model, dict(adapted), x)
+
+    def losses(self, adapted: Adapted, pairs: Pairs) -> Tensor:
+        """[B]: the mean squared error of each task's adapted network on its pairs."""
+        return masked_mse(self.predict(adapted, pairs.x), pairs.y, pairs.mask)
+
+    def task_losses(self, batch: TaskBatch) -> Tensor:
+        """[B]: each task's share of the outer loss."""
         raise NotImplementedError
 
     def outer_loss(self, batch: TaskBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """A scalar whose gradient is the algorithm's meta-gradient, and plain numbers to log."""
-        raise NotImplementedError
+        """A scalar whose gradient is the algorithm's meta-gradient, and plain numbers to log.
+
+        Tasks that diverged are left out of the mean and counted: `diverged` is their share. Raises ConfigError when
+        whole meta-batches keep diverging.
+        """
+        losses = self.task_losses(batch)
+        lost = diverged(losses.detach(), self.limit)
+        if self.training:
+            self.outer_steps += 1
+        metrics = {"diverged": lost.float().mean()}
+        if not lost.any():
+            self._lost = 0
+            return losses.mean(), metrics
+        return self._without(batch, lost), metrics
+
+    def _without(self, batch: TaskBatch, lost: Tensor) -> Tensor:
+        """The outer loss of the other tasks, computed afresh: 0 * NaN in the backward pass of the lost ones is NaN."""
+        if not lost.all():
+            self._lost = 0
+            return self.task_losses(TaskBatch(*(Pairs(*(t[~lost] for t in pairs)) for pairs in batch))).mean()
+        self._lost += 1
+        if self._lost >= PATIENCE:
+            raise ConfigError(
+                f"The inner loop diverged on every task of {PATIENCE} meta-batches in a row: lower the inner learning "
+                "rate, take fewer inner steps, or clip the inner gradient."
+            )
+        return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), torch.zeros(()))
+
+
+def refuse_lr(name: str, lr: float | None) -> None:
+    """For algorithms without a global inner learning rate. Raises ConfigError when one is given."""
+    if lr is not None:
+        raise ConfigError(f"{name} has no inner learning rate to replace: leave lr out.")
+
+
+def check_steps(at: Sequence[int]) -> None:
+    """Raises ConfigError unless `at` holds at least one number of steps and none below zero."""
+    if not at or min(at) < 0:
+        raise ConfigError(f"Inner steps {list(at)}: give at least one number, and none below 0.")

@@ -1,0 +1,111 @@
+"""What all algorithms with an inner loop of gradient steps share; their options are written here once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
+from metavox.algorithms.engines.base import Graph, Optimizer, Rule, State
+from metavox.errors import ConfigError
+from metavox.tasks.batch import Pairs
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """How to adapt.
+
+    `lr` the inner learning rate; `steps` in meta-training and `test_steps` by default at test (None: as in training);
+    `adapts` name patterns of the parameters that adapt, "!pattern" takes some away; `optimizer` sgd, momentum or adam
+    (engine higher: more of torch's); `clip` the greatest gradient norm of a task; `minibatch` the support rows of one
+    training step, distinct from step to step (None: all; at test always all); `engine` vectorised or higher.
+    """
+
+    lr: float = 0.1
+    steps: int = 5
+    test_steps: int | None = None
+    adapts: Sequence[str] = field(default=("*",))
+    optimizer: str = "sgd"
+    clip: float | None = None
+    minibatch: int | None = None
+    engine: str = "vectorised"
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("test_steps", 0), ("minibatch", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"Inner {name}={value}: give {least} or more.")
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"Inner {name}={value}: give a number above 0.")
+
+
+class GradientAlgorithm(MetaAlgorithm):
+    """Adapts some parameters of the network by gradient steps on the support loss.
+
+    `inner_lr` is a buffer: a rate tuned on validation speakers travels in the checkpoint.
+    """
+
+    inner_lr: Tensor
+
+    def __init__(self, model: nn.Module, inner: InnerLoop) -> None:
+        super().__init__(model, inner.steps if inner.test_steps is None else inner.test_steps, inner.engine)
+        self.inner = inner
+        self.names = matching(model, inner.adapts)
+        self.register_buffer("inner_lr", torch.tensor(float(inner.lr)))
+
+    def start(self, tasks: int) -> State:
+        """The fast weights before the first step, [B, ...]: theta for every task."""
+        weights = {name: self.model.get_parameter(name) for name in self.names}
+        return {name: p.expand(tasks, *p.shape) for name, p in weights.items()}
+
+    def update(self, lr: float | None) -> Rule | Optimizer:
+        """One inner step; here by the named optimiser."""
+        return Optimizer(self.inner.optimizer, self.inner_lr if lr is None else torch.tensor(lr))
+
+    def descend(
+        self, support: Pairs, at: Sequence[int], graph: Graph, lr: float | None = None, minibatch: int | None = None
+    ) -> list[State]:
+        """The fast weights after each number of steps in `at`; `minibatch` rows of the support in each, all if None."""
+        start = self.start(len(support.x))
+        with torch.enable_grad():
+            return self.engine.descend(
+                self.model, start, minibatches(support, minibatch), self.update(lr), at, graph, self.inner.clip
+            )
+
+    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+        """See `MetaAlgorithm.curve`."""
+        check_steps(at)
+        if lr is not None and not lr > 0:
+            raise ConfigError(f"Inner learning rate {lr}: give a number above 0.")
+        return [{n: p.detach() for n, p in state.items()} for state in self.descend(support, at, "detached", lr)]
+
+
+def matching(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Names of the trainable parameters that match a pattern and no "!pattern". Raises ConfigError for none."""
+    wanted = [p for p in patterns if not p.startswith("!")] or ["*"]
+    unwanted = [p[1:] for p in patterns if p.startswith("!")]
+    trainable = [name for name, p in model.named_parameters() if p.requires_grad]
+    names = [
+        name
+        for name in trainable
+        if any(fnmatchcase(name, p) for p in wanted) and not any(fnmatchcase(name, p) for p in unwanted)
+    ]
+    if not names:
+        raise ConfigError(
+            f"The mask {list(patterns)} matches no trainable parameter of {type(model).__name__}, "
+            f"which has: {', '.join(trainable) or 'none'}."
+        )
+    return names
+
+
+def minibatches(support: Pairs, size: int | None) -> Callable[[int], Pairs]:
+    """The support rows of a step: `size` of the K, taken in turn, so that neighbouring steps share none."""
+    rows = support.x.shape[1]
+    if size is None or size >= rows:
+        return lambda step: support
+    first = torch.arange(size, device=support.x.device)
+    return lambda step: Pairs(*(t[:, (first + step * size) % rows] for t in support))

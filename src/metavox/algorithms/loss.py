@@ -1,0 +1,18 @@
+"""The loss of a task, and when a task counts as diverged. B tasks, K pairs, T frames, D dimensions."""
+
+import torch
+from torch import Tensor
+
+EXPLODED = 1e3
+"""A task loss above this counts as diverged: targets are normalised to unit variance (or a sine of amplitude <= 5)."""
+
+
+def masked_mse(y_hat: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    """y_hat, y [B, K, T, D], mask [B, K, T] -> [B]: squared error, mean over D and all unmasked frames."""
+    error = (y_hat - y).square().mean(-1)
+    return (error * mask).sum((-1, -2)) / mask.sum((-1, -2))
+
+
+def diverged(losses: Tensor, limit: float = EXPLODED) -> Tensor:
+    """losses [B] -> [B] bool, True where the loss is not a number, infinite or above the limit."""
+    return ~(torch.isfinite(losses) & (losses <= limit))

@@ -1,0 +1,75 @@
+"""What every mapping network shares: a body, a head, the identity anchor and the context input.
+
+Legend of shapes: K utterances, T frames, Dx source and Dy target dimensions, H features, C context inputs.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from metavox.errors import ConfigError
+
+
+class ZeroLinear(nn.Linear):
+    """A Linear layer that starts at 0, so that a residual network starts as the identity."""
+
+    def reset_parameters(self) -> None:
+        """Weights and biases to 0."""
+        nn.init.zeros_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class MappingNetwork(nn.Module):
+    """y_hat = head(features(x)), plus x itself where `residual`. Subclasses implement `features`.
+
+    `head` is always the last Linear layer, by that name, and `context` [C] a parameter of zeros that is an extra input
+    of every frame: both are where algorithms that adapt only a part take hold.
+    Raises ConfigError for a residual map between spaces of different dimensions.
+    """
+
+    def __init__(
+        self, input_dim: int, output_dim: int, features_dim: int, residual: bool = True, context_inputs: int = 0
+    ) -> None:
+        super().__init__()
+        if residual and input_dim != output_dim:
+            raise ConfigError(
+                f"A residual mapping needs equal source and target dimensions, not {input_dim} and {output_dim}: "
+                "set model.residual=false."
+            )
+        if context_inputs < 0:
+            raise ConfigError(f"model.context_inputs={context_inputs}: give 0 or more.")
+        self.input_dim, self.output_dim, self.residual = input_dim, output_dim, residual
+        self.context = nn.Parameter(torch.zeros(context_inputs)) if context_inputs else None
+        self.head = (ZeroLinear if residual else nn.Linear)(features_dim, output_dim)
+
+    def with_context(self, x: Tensor) -> Tensor:
+        """x [K, T, D] -> [K, T, D + C]"""
+        if self.context is None:
+            return x
+        return torch.cat([x, self.context.expand(*x.shape[:-1], -1)], dim=-1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x [K, T, Dx] -> [K, T, H], what the head reads."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [K, T, Dx] -> y_hat [K, T, Dy]"""
+        y = self.head(self.features(x))
+        return x + y if self.residual else y
+
+
+def neighbours(x: Tensor, left: int, right: int) -> Tensor:
+    """x [K, T, D] -> [K, left + T + right, D], the first and the last frame repeated.
+
+    Padded frames repeat the last frame, so a padded utterance and the bare one see the same neighbours.
+    """
+    frames = x.shape[-2]
+    return x[..., torch.arange(-left, frames + right, device=x.device).clamp(0, frames - 1), :]
+
+
+def activation_named(name: str) -> nn.Module:
+    """The activation layer of torch.nn by its lower-case name. Raises ConfigError for an unknown name."""
+    known = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU, "elu": nn.ELU}
+    if name not in known:
+        raise ConfigError(f"Unknown activation {name!r}: use one of {', '.join(known)}.")
+    return known[name]()
