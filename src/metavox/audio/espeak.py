@@ -1,0 +1,113 @@
+"""The text-to-speech engine: espeak-ng 1.52 from the wheel espeakng_loader, through ctypes. Works offline."""
+
+import _ctypes
+import atexit
+import ctypes
+import functools
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import espeakng_loader
+import numpy as np
+
+from metavox.errors import ConfigError, MetavoxError
+
+# From espeak-ng's speak_lib.h.
+_SYNCHRONOUS, _DO_NOT_EXIT, _UTF8 = 2, 0x8000, 1
+_SPEED, _PITCH, _RANGE = 1, 3, 4
+_LONGEST_PATH = 140  # its C code keeps the data folder's path in 160 bytes and cuts the rest off silently
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+_lock = threading.Lock()  # the library is one engine with global state
+
+
+class Espeak:
+    """One synthetic voice.
+
+    `voice` is a language of espeak-ng, a plus sign and a variant ("en-us+m3"); `pitch` and `pitch_range` run from 0
+    to 99 around the variant's own, `speed` is in words a minute. Raises ConfigError for a voice that does not exist.
+    """
+
+    def __init__(self, voice: str = "en-us+m3", pitch: int = 50, speed: int = 170, pitch_range: int = 50) -> None:
+        self.voice, self.pitch, self.speed, self.pitch_range = voice, pitch, speed, pitch_range
+        variant = voice.partition("+")[2]
+        if variant and variant not in variants():
+            raise ConfigError(f"espeak-ng has no variant {variant!r} (voice {voice!r}); there are {', '.join(variants())}")
+        if not (0 <= pitch <= 99 and 0 <= pitch_range <= 99 and 80 <= speed <= 450):
+            raise ConfigError(f"espeak voice {voice!r}: pitch and pitch_range must be 0 to 99, speed 80 to 450")
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that identify the sound: equal settings and text, equal samples."""
+        return {"voice": self.voice, "pitch": self.pitch, "speed": self.speed, "pitch_range": self.pitch_range}
+
+    def speak(self, text: str, language: str | None = None) -> tuple[np.ndarray, int]:
+        """text -> (wave [S] float32, rate in Hz); `language` replaces the voice's own, keeping its variant.
+
+        Raises MetavoxError for a text without a letter or digit, ConfigError for an unknown language.
+        """
+        if not any(character.isalnum() for character in text):
+            raise MetavoxError(f"nothing to speak in the text {text!r}: it holds no letter and no digit")
+        voice = "+".join(filter(None, (language or self.voice.partition("+")[0], self.voice.partition("+")[2])))
+        with _engine() as (library, rate, blocks):
+            if library.espeak_SetVoiceByName(voice.encode()) != 0:
+                raise ConfigError(f"espeak-ng has no voice {voice!r}; try en-us, en-gb, de, fr, es, it, pt-br or cmn")
+            for parameter, value in ((_SPEED, self.speed), (_PITCH, self.pitch), (_RANGE, self.pitch_range)):
+                library.espeak_SetParameter(parameter, value, 0)
+            data = text.replace("\0", " ").encode() + b"\0"
+            library.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _UTF8, None, None)
+        wave = np.frombuffer(b"".join(blocks), dtype="<i2").astype(np.float32) / 32768
+        if not wave.any():
+            raise MetavoxError(f"espeak voice {voice!r} is silent for the text {text!r}; choose another language")
+        return wave, rate
+
+
+@functools.cache
+def variants() -> tuple[str, ...]:
+    """The variants that can follow the plus sign of a voice."""
+    return tuple(sorted(path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir()))
+
+
+@contextmanager
+def _engine() -> Iterator[tuple[ctypes.CDLL, int, list[bytes]]]:
+    """A fresh engine: (library, rate, blocks of PCM that it will append to).
+
+    Flutter and breath noise go on where the utterance before stopped, and the noise starts from the clock. Loading
+    the library anew (3 ms) and seeding it makes a sentence's samples independent of what was spoken before.
+    """
+    blocks: list[bytes] = []
+
+    def keep(samples: int | None, count: int, _events: int | None) -> int:
+        if samples and count > 0:
+            blocks.append(ctypes.string_at(samples, 2 * count))
+        return 0
+
+    callback = _Callback(keep)  # a name of its own: the library does not keep it alive
+    with _lock:
+        library = ctypes.CDLL(espeakng_loader.get_library_path())
+        try:
+            rate = library.espeak_Initialize(_SYNCHRONOUS, 0, _data_path().encode(), _DO_NOT_EXIT)
+            if rate <= 0:
+                raise MetavoxError("espeak-ng cannot read its voice data; install espeakng-loader again")
+            library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+            library.espeak_SetSynthCallback(callback)
+            yield library, rate, blocks
+        finally:
+            library.espeak_Terminate()
+            (_ctypes.dlclose if hasattr(_ctypes, "dlclose") else _ctypes.FreeLibrary)(library._handle)
+
+
+@functools.cache
+def _data_path() -> str:
+    """The data folder, by way of a short link where its own path is too long for the C code."""
+    path = espeakng_loader.get_data_path()
+    if len(path.encode()) <= _LONGEST_PATH:
+        return path
+    folder = tempfile.TemporaryDirectory(prefix="espeak-")
+    atexit.register(folder.cleanup)
+    link = Path(folder.name, "espeak-ng-data")
+    link.symlink_to(path)
+    return str(link)
