@@ -1,16 +1,19 @@
 """Pairings: DTW against brute force, matching by text, nearest neighbours, limits."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
-from metavox.errors import MetavoxError
+from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.dtw import distances, dtw
 from metavox.pairing.nearest import Nearest, nearest
 from metavox.pairing.parallel import Parallel, spoken
 from metavox.pairing.ridge import AnchoredRidge
+from metavox.pairing.tts import TTS
 
 
 def utterance(speaker: str, name: str, text: str | None = None) -> Utterance:
@@ -172,3 +175,43 @@ def test_nearest_needs_no_transcripts_and_takes_no_utterance_twice() -> None:
     right = [utterance("b", str(i)) for i in range(5)]
     (pair,) = Nearest().speaker_pairs(left, right)
     assert len(pair.pairs) == 3 and len({t.id for _, t in pair.pairs}) == 3
+
+
+def said(*texts: str | None) -> list[Utterance]:
+    return [utterance("t", str(i), text) for i, text in enumerate(texts)]
+
+
+def test_tts_speaks_each_transcript_once(tmp_path: Path) -> None:
+    pairing = TTS(["en-us+m3", "en-us+f2"], tmp_path)
+    pairs = pairing.speaker_pairs([], said("One two.", "three"))
+    assert [(p.source, p.target, len(p.pairs)) for p in pairs] == [("en-us+f2", "t", 2), ("en-us+m3", "t", 2)]
+    waves = {source.path: read(source.path, 16000) for p in pairs for source, _ in p.pairs}
+    assert len(waves) == 4 and all(len(wave) > 1600 for wave in waves.values())
+    before = {path: path.stat().st_mtime_ns for path in waves}
+    assert pairing.speaker_pairs([], said("One two.", "three")) == pairs
+    assert {path: path.stat().st_mtime_ns for path in waves} == before
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_tts_renders_only_the_voices_it_drew(tmp_path: Path) -> None:
+    targets = [utterance(f"s{i}", "1", f"number {i}") for i in range(6)]
+    assert len(TTS(["en-us+m3"], tmp_path).speaker_pairs([], targets, limit=2, seed=3)) == 2
+    assert len(list(tmp_path.rglob("*.wav"))) == 2
+
+
+def test_tts_skips_and_counts_what_has_no_transcript(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        (pair,) = TTS(["en-us+m3"], tmp_path).speaker_pairs([], said("one", None, "...", "two"))
+    assert len(pair.pairs) == 2
+    assert "skipped 2 of 4" in caplog.text
+
+
+def test_tts_without_any_transcript_names_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(MetavoxError, match="pairing=nearest"):
+        TTS(["en-us+m3"], tmp_path).speaker_pairs([], said(None, ""))
+    assert not list(tmp_path.iterdir())
+
+
+def test_tts_refuses_a_voice_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="zebra"):
+        TTS(["en-us+zebra"], tmp_path)

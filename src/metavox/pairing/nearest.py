@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metavox.corpora.utterance import Utterance
-from metavox.errors import MetavoxError
+from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
 from metavox.pairing.ridge import AnchoredRidge
 
@@ -25,6 +25,11 @@ class Nearest:
     pooled = True
 
     def __init__(self, iterations: int = 10, anchor: float = 200.0, frames: int = 4000) -> None:
+        if iterations < 0 or frames < 1 or not anchor > 0:
+            raise ConfigError(
+                f"pairing.iterations={iterations} must be 0 or more, pairing.frames={frames} 1 or more, "
+                f"pairing.anchor={anchor} above 0"
+            )
         self.iterations, self.anchor, self.frames = iterations, anchor, frames
 
     def speaker_pairs(

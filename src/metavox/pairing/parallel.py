@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metavox.corpora.utterance import Utterance
-from metavox.errors import MetavoxError
+from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
 from metavox.pairing.dtw import dtw
 from metavox.pairing.ridge import AnchoredRidge
@@ -24,6 +24,8 @@ class Parallel:
     pooled = False
 
     def __init__(self, passes: int = 0, anchor: float = 200.0) -> None:
+        if passes < 0 or not anchor > 0:
+            raise ConfigError(f"pairing.passes={passes} must be 0 or more and pairing.anchor={anchor} above 0")
         self.passes, self.anchor = passes, anchor
 
     def speaker_pairs(
@@ -48,7 +50,18 @@ class Parallel:
         return {"pairing": "parallel", "passes": self.passes, "anchor": self.anchor}
 
     def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
-        return align_in_turn(sources, targets, self.passes, self.anchor)
+        """DTW of each source with its own target."""
+        starts = np.cumsum([0, *(len(t) for t in targets)])
+        found = _dtw_each(sources, targets)
+        for _ in range(self.passes):
+            x = np.concatenate([s[path[:, 0]] for s, (path, _) in zip(sources, found, strict=True)])
+            y = np.concatenate([t[path[:, 1]] for t, (path, _) in zip(targets, found, strict=True)])
+            move = AnchoredRidge.fit(x, y, self.anchor)
+            found = _dtw_each([move(s) for s in sources], targets)
+        return [
+            Alignment((path + np.array([0, start])).astype(np.int32), cost)
+            for (path, cost), start in zip(found, starts[:-1], strict=True)
+        ]
 
 
 def spoken(text: str) -> str:
@@ -66,23 +79,8 @@ def match_texts(sources: Takes, targets: Takes) -> tuple[tuple[Utterance, Uttera
     )
 
 
-def align_in_turn(
-    sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], passes: int, anchor: float
-) -> list[Alignment]:
-    """DTW of each source [T, D] with its own target; the paths index the concatenated targets (see `Alignment`)."""
-    starts = np.cumsum([0, *(len(t) for t in targets)])
-    moved = list(sources)
-    for turn in range(passes + 1):
-        found = [dtw(x, y) for x, y in zip(moved, targets, strict=True)]
-        if turn < passes:
-            x = np.concatenate([s[path[:, 0]] for s, (path, _) in zip(sources, found, strict=True)])
-            y = np.concatenate([t[path[:, 1]] for t, (path, _) in zip(targets, found, strict=True)])
-            ridge = AnchoredRidge.fit(x, y, anchor)
-            moved = [ridge(s) for s in sources]
-    return [
-        Alignment((path + np.array([0, start])).astype(np.int32), cost)
-        for (path, cost), start in zip(found, starts[:-1], strict=True)
-    ]
+def _dtw_each(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
+    return [dtw(x, y) for x, y in zip(sources, targets, strict=True)]
 
 
 def _takes(utterances: Sequence[Utterance]) -> dict[str, Takes]:

@@ -1,0 +1,116 @@
+"""A text-to-speech voice says what the target said: parallel by construction, aligned by DTW."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metavox.audio.espeak import Espeak
+from metavox.audio.files import write
+from metavox.corpora.utterance import Utterance
+from metavox.errors import ConfigError, MetavoxError
+from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
+from metavox.pairing.parallel import Parallel, spoken
+from metavox.workers import parallel_map
+
+log = logging.getLogger(__name__)
+
+FEW = 16
+"""Below this many sentences (0.1 s each) one process is done before others have started."""
+
+
+class TTS:
+    """Sources are renderings of the targets' transcripts by espeak `voices`, kept in the folder `root`.
+
+    A target utterance without a transcript, or with one that cannot be spoken, is skipped and counted. `passes` and
+    `anchor` are those of `Parallel`.
+    """
+
+    parallel = True
+    pooled = False
+
+    def __init__(self, voices: Sequence[str], root: str | Path, passes: int = 0, anchor: float = 200.0) -> None:
+        if not voices:
+            raise ConfigError("pairing.voices is empty; name at least one espeak-ng voice, for example en-us+m3")
+        self.voices = {voice: Espeak(voice) for voice in voices}
+        self.root, self.by_text = Path(root), Parallel(passes, anchor)
+
+    def speaker_pairs(
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
+    ) -> list[SpeakerPair]:
+        """Every voice with every target speaker; `sources` is ignored. Renders what the cache does not hold.
+
+        Raises MetavoxError when no target has a transcript.
+        """
+        usable = [u for u in targets if u.text and spoken(u.text)]
+        if not usable:
+            raise MetavoxError(
+                f"none of the {len(targets)} target recordings has a transcript, which pairing=tts needs; "
+                "add transcripts or use pairing=nearest"
+            )
+        if len(usable) < len(targets):
+            log.warning("pairing=tts: skipped %d of %d recordings without a transcript",
+                        len(targets) - len(usable), len(targets))  # fmt: skip
+        said = by_speaker(usable)
+
+        def make(voice: str, target: str) -> SpeakerPair:
+            return SpeakerPair(voice, target, tuple((self.rendering(voice, u), u) for u in said[target]))
+
+        return self._rendered(voice_pairs(self.voices, said, make, limit, seed))
+
+    def settings(self) -> dict[str, object]:
+        return {**self.by_text.settings(), "pairing": "tts"}
+
+    def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
+        return self.by_text.align(sources, targets)
+
+    def rendering(self, voice: str, target: Utterance) -> Utterance:
+        """The utterance by which `voice` says what `target` says; its recording need not exist yet."""
+        said = {**self.voices[voice].settings(), "text": target.text, "language": target.language}
+        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
+        path = self.root / voice / f"{key}.wav"
+        return Utterance(f"{voice}/{key}", voice, path, target.text, target.language)
+
+    def _rendered(self, found: list[SpeakerPair]) -> list[SpeakerPair]:
+        """Renders what is missing; drops what cannot be rendered."""
+        sources = {source.path: source for pair in found for source, _ in pair.pairs}
+        failed = self.render(sources.values())
+        for path, reason in failed.items():
+            log.warning("pairing=tts: skipped %r: %s", sources[path].text, reason)
+        said = [(p, tuple(pair for pair in p.pairs if pair[0].path not in failed)) for p in found]
+        kept = [SpeakerPair(p.source, p.target, pairs) for p, pairs in said if pairs]
+        if not kept:
+            raise MetavoxError(f"none of the transcripts could be spoken: {next(iter(failed.values()))}")
+        return kept
+
+    def render(self, sources: Iterable[Utterance]) -> dict[Path, str]:
+        """Speaks the utterances that have no recording yet, in parallel; returns why some could not be, by path."""
+        jobs = [
+            Rendering(self.voices[s.speaker], s.text or "", s.language, s.path) for s in sources if not s.path.exists()
+        ]
+        workers = 1 if len(jobs) < FEW else None
+        results = parallel_map(speak_to, jobs, len(jobs), "speaking transcripts", workers)
+        return {job.path: reason for job, reason in zip(jobs, results, strict=True) if reason}
+
+
+class Rendering(NamedTuple):
+    """One sentence to speak into one file."""
+
+    espeak: Espeak
+    text: str
+    language: str
+    path: Path
+
+
+def speak_to(job: Rendering) -> str | None:
+    """Speaks one sentence; returns why it could not be."""
+    try:
+        wave, rate = job.espeak.speak(job.text, job.language)
+    except MetavoxError as error:
+        return str(error)
+    write(job.path, wave, rate)
+    return None
