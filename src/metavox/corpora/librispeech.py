@@ -1,0 +1,123 @@
+"""LibriSpeech (Panayotov et al. 2015) in its own layout: SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from metavox.corpora.utterance import Utterance
+from metavox.errors import ConfigError, MetavoxError
+
+logger = logging.getLogger(__name__)
+
+SUBSETS = (
+    *("dev-clean", "dev-other", "test-clean", "test-other"),
+    *("train-clean-100", "train-clean-360", "train-other-500"),
+)
+
+
+class LibriSpeech:
+    """The whole corpus or any part of it.
+
+    `root` is the folder LibriSpeech or its parent. `subsets`: a list of subset names, or a mapping as in the dataset
+    config whose values may be such lists; where nothing is listed, or a value of the mapping is not a list, all
+    subsets that are present are read. `download` fetches the listed subsets that are missing.
+    Raises ConfigError for a subset that LibriSpeech does not have.
+    """
+
+    name = "librispeech"
+
+    def __init__(
+        self,
+        root: str | Path,
+        subsets: Sequence[str] | Mapping[str, object] | None = None,
+        download: bool = False,
+    ) -> None:
+        self.root, self.download = Path(root), download
+        parts = list(subsets.values()) if isinstance(subsets, Mapping) else [subsets]
+        lists = [part for part in parts if isinstance(part, Sequence) and not isinstance(part, str)]
+        self.listed = sorted({str(name) for part in lists for name in part})
+        self.all_present = len(lists) < len(parts) or not self.listed
+
+    def prepare(self) -> None:
+        """Downloads what is missing of the listed subsets, if `download`. Raises MetavoxError without a network."""
+        if not self.download:
+            return
+        if not self.listed:
+            raise ConfigError(f"which part of LibriSpeech to download? list subsets; there are {', '.join(SUBSETS)}")
+        for subset in self.listed:
+            if not (self._home() / subset).is_dir():
+                _check_name(subset)
+                _download(self._home(), subset)
+
+    def _home(self) -> Path:
+        """The folder that holds the subsets."""
+        if self.root.name == "LibriSpeech" or any((self.root / name).is_dir() for name in SUBSETS):
+            return self.root
+        return self.root / "LibriSpeech"
+
+    def utterances(self) -> list[Utterance]:
+        """All utterances of the subsets, sorted by id. Raises MetavoxError when there is none."""
+        if not self.root.is_dir():
+            raise MetavoxError(f"LibriSpeech folder {self.root} does not exist; set dataset.root, or dataset.download=true")
+        home = self._home()
+        for subset in self.listed:
+            if not (home / subset).is_dir():
+                _check_name(subset)
+                raise MetavoxError(f"subset {subset} is not in {home}; copy it there or set dataset.download=true")
+        names = self.listed
+        if self.all_present:
+            names = sorted({*self.listed, *(name for name in SUBSETS if (home / name).is_dir())})
+        found = [utterance for name in names for utterance in _read_subset(home / name)]
+        if not found:
+            raise MetavoxError(
+                f"{self.root} holds no recording laid out as SUBSET/SPEAKER/CHAPTER/*.flac with a subset of "
+                f"{', '.join(SUBSETS)}; set dataset.root to the folder LibriSpeech"
+            )
+        return sorted(found, key=lambda utterance: utterance.id)
+
+
+def parse_transcripts(lines: Iterable[str]) -> dict[str, str]:
+    """Lines like "84-121123-0000 GO DO YOU HEAR" -> {"84-121123-0000": "go do you hear"}.
+
+    Lower case, because text-to-speech spells short upper-case words out as abbreviations.
+    """
+    parts = (line.strip().partition(" ") for line in lines)
+    return {key: text.strip().lower() for key, _, text in parts if text.strip()}
+
+
+def _read_subset(folder: Path) -> list[Utterance]:
+    found = []
+    for chapter in sorted(folder.glob("*/*")):
+        recordings = sorted(chapter.glob("*.flac"))
+        texts: dict[str, str] = {}
+        for transcript in chapter.glob("*.trans.txt") if recordings else ():
+            texts |= parse_transcripts(transcript.read_text(encoding="utf-8").splitlines())
+        speaker = chapter.parent.name
+        found += [Utterance(p.stem, speaker, p, texts.get(p.stem), subset=folder.name) for p in recordings]
+    return found
+
+
+def _check_name(subset: str) -> None:
+    if subset not in SUBSETS:
+        raise ConfigError(f"LibriSpeech has no subset {subset!r}; there are {', '.join(SUBSETS)}")
+
+
+def _download(home: Path, subset: str) -> None:
+    """Fetches and unpacks one subset by torchaudio's own downloader, beside its place; a whole one is moved in."""
+    from metavox.audio.torchaudio_import import torchaudio  # late: imports torch, which no other corpus needs
+
+    partial = home / f".{subset}.partial"
+    logger.info("downloading LibriSpeech %s from openslr.org to %s", subset, home)
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial / "LibriSpeech", ignore_errors=True)  # half unpacked; torchaudio would take it for whole
+        torchaudio().datasets.LIBRISPEECH(partial, url=subset, download=True)
+        os.replace(partial / "LibriSpeech" / subset, home / subset)
+    except (OSError, RuntimeError) as error:  # RuntimeError: the checksum of what arrived is wrong
+        raise MetavoxError(
+            f"LibriSpeech {subset} could not be downloaded to {home} ({error}); check the network and the free space, "
+            f"or unpack https://www.openslr.org/resources/12/{subset}.tar.gz there yourself"
+        ) from error
+    shutil.rmtree(partial)

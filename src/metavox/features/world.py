@@ -1,0 +1,79 @@
+"""WORLD (Morise et al. 2016) features: mel-cepstrum of the spectral envelope, F0, coded aperiodicity."""
+
+from typing import Any
+
+import numpy as np
+import pyworld
+import soxr
+
+from metavox.errors import AudioError, ConfigError
+from metavox.features import melcepstrum
+from metavox.features.frames import Frames
+
+# rate in Hz -> (order, alpha). Orders are sprocket's and s3prl-vc's; alpha is the warping closest to the mel scale
+# (SPTK; pysptk.util.mcepalpha computes the same).
+USUAL = {16000: (24, 0.41), 22050: (34, 0.455), 24000: (34, 0.466), 44100: (40, 0.544), 48000: (40, 0.554)}
+LEAST = 0.05  # seconds of signal that the analysis windows need
+
+
+class World:
+    """F0 by DIO and StoneMask, envelope by CheapTrick, aperiodicity by D4C.
+
+    `rate` in Hz, `hop` in seconds, `f0_floor` and `f0_ceil` in Hz (the floor also sets the FFT size). `order` and
+    `alpha` of the mel-cepstrum default to the usual ones for the rate. Raises ConfigError where WORLD cannot work.
+    """
+
+    def __init__(
+        self,
+        rate: int = 16000,
+        hop: float = 0.005,
+        f0_floor: float = 71.0,
+        f0_ceil: float = 700.0,
+        order: int | None = None,
+        alpha: float | None = None,
+    ) -> None:
+        if rate not in USUAL and (order is None or alpha is None):
+            raise ConfigError(f"features.rate={rate} has no usual order and alpha; set both, or use one of {sorted(USUAL)}")
+        if not 20 <= f0_floor < f0_ceil < rate / 2:
+            raise ConfigError(f"features.f0_floor={f0_floor} and f0_ceil={f0_ceil}: need 20 <= floor < ceil < {rate / 2}")
+        self.rate, self.hop, self.f0_floor, self.f0_ceil = rate, hop, f0_floor, f0_ceil
+        self.order = USUAL[rate][0] if order is None else order
+        self.alpha = USUAL[rate][1] if alpha is None else alpha
+        self.fft = int(pyworld.get_cheaptrick_fft_size(rate, f0_floor))
+        self.dim = self.order + 1
+        self.bands = int(pyworld.get_num_aperiodicities(rate))
+        if self.bands == 0:
+            raise ConfigError(f"WORLD codes no aperiodicity at {rate} Hz; set features.rate=16000 (recordings are resampled)")
+        self.mapped = slice(1, self.dim)  # c0 is the power, which a conversion keeps
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that identify the frames."""
+        names = ("rate", "hop", "f0_floor", "f0_ceil", "order", "alpha")
+        return {"kind": "world", **{name: getattr(self, name) for name in names}}
+
+    def analyse(self, wave: np.ndarray, rate: int) -> Frames:
+        """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
+        if rate != self.rate:
+            wave = soxr.resample(wave, rate, self.rate)
+        if len(wave) < LEAST * self.rate:
+            raise AudioError(f"{len(wave) / self.rate:.3f} s of speech are too short to analyse; {LEAST} s are needed")
+        x = np.ascontiguousarray(wave, dtype=np.float64)
+        coarse, times = pyworld.dio(x, self.rate, self.f0_floor, self.f0_ceil, frame_period=1000 * self.hop)
+        f0 = pyworld.stonemask(x, coarse, times, self.rate)
+        envelope = pyworld.cheaptrick(x, f0, times, self.rate, fft_size=self.fft)
+        aperiodicity = pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate)
+        cepstrum = melcepstrum.encode(envelope, self.order, self.alpha)
+        return Frames(*(values.astype(np.float32) for values in (cepstrum, f0, aperiodicity)))
+
+    def synthesise(self, frames: Frames) -> np.ndarray:
+        """Frames -> wave [S] float32 at `self.rate`."""
+        if not len(frames):
+            return np.zeros(0, dtype=np.float32)
+        f0, coded = (np.ascontiguousarray(values, dtype=np.float64) for values in (frames.f0, frames.aperiodicity))
+        aperiodicity = pyworld.decode_aperiodicity(coded, self.rate, self.fft)
+        envelope = melcepstrum.decode(frames.spectrum, self.fft, self.alpha)
+        return pyworld.synthesize(f0, envelope, aperiodicity, self.rate, 1000 * self.hop).astype(np.float32)
+
+    def power(self, spectrum: np.ndarray) -> np.ndarray:
+        """Mel-cepstrum [T, D] -> [T] mean power in dB of the spectral envelope."""
+        return melcepstrum.power(spectrum, self.fft, self.alpha)
