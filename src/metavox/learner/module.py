@@ -10,12 +10,9 @@ from torch.optim import Optimizer
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.algorithms.loss import diverged, masked_mse
+from metavox.evaluation.metrics import Score
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
-
-Score = tuple[str, str, float]
-"""(metric, name of its convention, value)"""
-
 
 class Scorer(Protocol):
     """Turns converted query utterances into scores that mean something to a listener."""
@@ -75,9 +72,11 @@ class MetaLearner(pl.LightningModule):
 
     def test_step(self, episodes: Episodes, _: int) -> None:
         for step, adapted in self.curve(episodes):
-            _, losses = self.query(adapted, episodes)
-            self._add(episodes, step, [[("loss", "mse", float(v))] for v in losses])
+            y_hat, losses = self.query(adapted, episodes)
+            self._add(episodes, step, [[Score("loss", "mse", float(v))] for v in losses])
             if self.scorer and episodes.sources is not None:
+                aligned = self.scorer.fast(y_hat, episodes.batch)["mcd"]
+                self._add(episodes, step, [[Score("mcd", f"aligned{y_hat.shape[-1]}", float(v))] for v in aligned])
                 converted = self.algorithm.predict(adapted, episodes.sources).detach()
                 identity = not adapted and not self.algorithm.needs_training
                 self._add(episodes, step, [self.scorer.full(i, list(c), identity)

@@ -1,0 +1,104 @@
+"""A run folder: what was asked, where it ran, what came out. Files are written whole; a killed run goes on from it."""
+
+import csv
+import io
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from metavox.audio.whole import write_whole
+from metavox.errors import ConfigError, MetavoxError
+from metavox.workers import cores
+
+COLUMNS = ("dataset", "pairing", "algorithm", "seed", "source", "target", "shots", "steps", "lr", "metric", "convention",
+           "value")  # fmt: skip
+FREE = ("trainer", "logger", "callbacks", "resume")
+"""Sections that may differ when a run goes on: they say how it is run and watched, not what is computed."""
+
+
+class RunFolder:
+    """The folder of one run. Raises ConfigError when it holds a run with other settings."""
+
+    def __init__(self, path: Path, config: DictConfig, overrides: Sequence[str]) -> None:
+        self.path, self.resumed = path, (path / "config.yaml").exists()
+        self.config: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        if self.resumed:
+            self._check_same(OmegaConf.to_container(load_yaml(path / "config.yaml")))
+            return
+        write_whole(path / "overrides.yaml", OmegaConf.to_yaml(list(overrides)).encode())
+        write_whole(path / "environment.json", json.dumps(environment(self.config["seed"]), indent=2).encode())
+        write_whole(path / "config.yaml", OmegaConf.to_yaml(self.config).encode())
+
+    def _check_same(self, stored: Any) -> None:
+        old, new = (flatten({k: v for k, v in c.items() if k not in FREE}) for c in (stored, self.config))
+        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+        if changed:
+            raise ConfigError(
+                f"{self.path} holds a run with other settings ({', '.join(changed[:5])}); "
+                "go on with it by `resume=` alone, or choose another folder"
+            )
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of results.csv, none where there is no such file."""
+        file = self.path / "results.csv"
+        return list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
+
+    def algorithms(self) -> set[str]:
+        """The algorithms whose results are there."""
+        return {row["algorithm"] for row in self.rows()}
+
+    def add_rows(self, algorithm: str, rows: Sequence[dict[str, Any]], lr: float | None) -> None:
+        """Adds the test results of one algorithm, all or nothing."""
+        choices = self.config["choices"]
+        common = {"dataset": choices["dataset"], "pairing": choices["pairing"], "algorithm": algorithm,
+                  "seed": self.config["seed"], "lr": lr}  # fmt: skip
+        self.write_rows([*self.rows(), *({**common, **row} for row in rows)])
+
+    def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
+        """results.csv: one row per test task x inner steps x metric."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path / "results.csv", text.getvalue().encode())
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        write_whole(self.path / "summary.json", json.dumps(summary, indent=2).encode())
+
+
+def load_yaml(path: Path) -> DictConfig:
+    """A YAML file of a run folder. Raises MetavoxError when it is missing or broken."""
+    try:
+        return OmegaConf.load(path)  # type: ignore[return-value]
+    except Exception as error:
+        raise MetavoxError(f"cannot read {path}: {error}; is this a run folder?") from error
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts -> {"a.b": value}; lists become text, for TensorBoard and for comparing."""
+    if not isinstance(config, dict):
+        return {prefix: config if isinstance(config, bool | int | float | str) else str(config)}
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """Versions, commit and device: what one needs to run it again."""
+    packages = ("metavox", "torch", "pytorch-lightning", "hydra-core", "higher", "numpy", "pyworld-prebuilt")
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "versions": {p: version(p) for p in packages}, "python": platform.python_version(), "commit": commit or None,
+        "device": device, "cores": cores(), "seed": seed,
+    }  # fmt: skip

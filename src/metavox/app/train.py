@@ -1,0 +1,170 @@
+"""One run: prepare the tasks, then meta-train, tune and test the algorithm and its baselines on the same episodes."""
+
+import io
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import TensorBoardLogger
+from tqdm import tqdm
+
+from metavox.app.build import build
+from metavox.app.checks import check
+from metavox.app.runfolder import FREE, RunFolder, flatten, load_yaml
+from metavox.app.table import render, summarise
+from metavox.audio.whole import write_whole
+from metavox.errors import ConfigError
+from metavox.learner.module import MetaLearner
+from metavox.learner.scorer import SpeechScorer
+from metavox.learner.tuning import tune_lr
+
+log = logging.getLogger(__name__)
+CEILING = "copy-synthesis"
+
+
+def train(config: DictConfig) -> float:
+    """Runs or resumes the experiment of `config`; returns the main test metric for hyperparameter searches."""
+    hydra = HydraConfig.get()
+    if config.resume:
+        config = _resumed(config, hydra.overrides.task)
+    return run(config, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
+
+
+def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
+    """The experiment itself, in the run folder `path`."""
+    started = time.time()
+    check(config)
+    folder = RunFolder(path, config, overrides)
+    quiet()
+    data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
+    data.prepare()
+    main = config.choices.algorithm
+    for name, algorithm in {**config.baselines, main: config.algorithm}.items():
+        if name not in folder.algorithms():
+            place = path if name == main else path / "baselines" / name
+            contest(config, algorithm, name, place, data, folder)
+    if data.normaliser and CEILING not in folder.algorithms():
+        ceiling(config, data, folder)
+    return report(config, folder, time.time() - started)
+
+
+def part(config: Any) -> Any:
+    """The object of a config group, None where the group is empty."""
+    return build(config) if config else None
+
+
+def contest(config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, folder: RunFolder) -> None:
+    """Trains, tunes and tests one algorithm; adds its rows to results.csv."""
+    log.info("%s", f"--- {name} ".ljust(72, "-"))
+    pl.seed_everything(config.seed, verbose=False)
+    model = build(config.model, input_dim=data.dims["input"], output_dim=data.dims["output"])
+    learner = MetaLearner(
+        build(algorithm, model=model), build(config.optimizer), config.evaluation.steps, scorer(data),
+        stored(config, algorithm, data),
+    )  # fmt: skip
+    loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
+    trainer = fit(config, learner, place, data, loggers)
+    lr = tune_lr(learner, data.val_dataloader(), config.evaluation.lrs)
+    write_whole(place / "checkpoints" / "final.ckpt", as_bytes(learner))
+    trainer.test(learner, datamodule=data, verbose=False)
+    folder.add_rows(name, learner.rows, lr)
+    log_hyperparameters(loggers, config, algorithm, learner.rows)
+
+
+def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, loggers: list[Any]) -> pl.Trainer:
+    """Meta-trains, going on from the last checkpoint, and leaves the best weights in the learner."""
+    checkpoints = place / "checkpoints"
+    callbacks = []
+    for entry in config.callbacks.values():
+        kwargs = {"dirpath": str(checkpoints)} if entry["_target_"].endswith("ModelCheckpoint") else {}
+        callbacks.append(build(entry, **kwargs))
+    trainer: pl.Trainer = build(config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(place))
+    if learner.algorithm.needs_training:
+        last = checkpoints / "last.ckpt"
+        trainer.fit(learner, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        best = checkpoints / "best.ckpt"
+        if best.exists():
+            learner.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    return trainer
+
+
+def scorer(data: Any) -> SpeechScorer | None:
+    """Speech metrics where there is speech."""
+    return SpeechScorer(data.store, data.normaliser, data.pairing.parallel) if data.normaliser else None
+
+
+def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
+    """What a checkpoint holds beside the weights: plain containers, so that it loads without executing code."""
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain["algorithm"] = OmegaConf.to_container(algorithm, resolve=True)
+    return {
+        "version": 1, "config": plain, "dims": dict(data.dims), "shots": data.shots,
+        "features": data.features.settings() if data.normaliser else None,
+        "normaliser": data.normaliser.state() if data.normaliser else None,
+    }  # fmt: skip
+
+
+def as_bytes(learner: MetaLearner) -> bytes:
+    """The final checkpoint: best weights, tuned inner rate, and all that adaptation needs."""
+    buffer = io.BytesIO()
+    torch.save({"state_dict": learner.state_dict(), "metavox": learner.extra}, buffer)
+    return buffer.getvalue()
+
+
+def ceiling(config: DictConfig, data: Any, folder: RunFolder) -> None:
+    """Adds what the vocoder alone costs, and writes the audio of the first test tasks."""
+    score = scorer(data)
+    assert score is not None
+    rows = []
+    for info in tqdm(data.episodes["test"], desc="copy-synthesis", dynamic_ncols=True):
+        ids = {"source": info.source, "target": info.target, "shots": data.shots, "steps": 0}
+        rows += [{**ids, **s._asdict()} for s in score.ceiling(info)]
+    folder.add_rows(CEILING, rows, None)
+
+
+def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, rows: list[dict[str, Any]]) -> None:
+    """Fills TensorBoard's HParams tab: settings beside the test metrics after the algorithm's last scored step."""
+    summary = summarise([{**row, "algorithm": ""} for row in rows])
+    last = {f"test/{metric}": list(cells[""].values())[-1]["mean"] for metric, cells in summary.items()}
+    settings = {**OmegaConf.to_container(config, resolve=True), "algorithm": OmegaConf.to_container(algorithm)}  # type: ignore[dict-item]
+    chosen = {k: v for k, v in flatten(settings).items() if k.split(".")[0] not in FREE}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(chosen, last)
+            logger.finalize("success")
+
+
+def report(config: DictConfig, folder: RunFolder, seconds: float) -> float:
+    """Prints the tables, writes summary.json and says where to look."""
+    rows = folder.rows()
+    summary = summarise(rows)
+    for metric in summary:
+        log.info("\n%s", render(summary, metric))
+    folder.write_summary({"method": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
+    log.info("\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s\nadapt:        python adapt.py run=%s "
+             "target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path, folder.path, folder.path)  # fmt: skip
+    own = next(table[config.choices.algorithm] for m, table in summary.items() if m.startswith(("mcd/", "loss/")))
+    return float(own[max(own, key=int)]["mean"])
+
+
+def quiet() -> None:
+    """Keeps Lightning's advice for developers out of the way of the results."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for pattern in (".*does not have many workers.*", ".*already exists and is not empty.*", ".*No device id.*",
+                    ".*LeafSpec.*", ".*`isinstance.treespec.*"):  # fmt: skip
+        warnings.filterwarnings("ignore", pattern)
+
+
+def _resumed(config: DictConfig, overrides: Any) -> DictConfig:
+    """The settings of the run to go on with. Raises ConfigError when others are given beside `resume`."""
+    others = [o for o in overrides if not o.startswith("resume=")]
+    if others:
+        raise ConfigError(f"resume= takes its settings from the run; leave out {', '.join(others)}")
+    return load_yaml(Path(config.resume) / "config.yaml")

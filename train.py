@@ -1,0 +1,23 @@
+"""Meta-trains an algorithm on tasks between voices and tests it on unseen voices beside the baselines.
+
+    python train.py
+    python train.py dataset=librispeech dataset.root=DIR algorithm=reptile
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from metavox.app.entry import guarded, register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> float | None:
+    from metavox.app.train import train  # after --help: torch and Lightning take seconds to import
+
+    return guarded(train, config)
+
+
+if __name__ == "__main__":
+    main()
