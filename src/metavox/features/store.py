@@ -1,0 +1,136 @@
+"""The frames of all utterances on disk: analysed once, on all cores, resumably; read through a memory map."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metavox.audio.files import read
+from metavox.audio.whole import write_whole
+from metavox.corpora.utterance import Utterance
+from metavox.errors import AudioError, MetavoxError
+from metavox.features.arraylog import ArrayLog
+from metavox.features.frames import Features, Frames
+from metavox.workers import parallel_map
+
+__all__ = ["ArrayLog", "FeatureStore"]
+
+logger = logging.getLogger(__name__)
+
+
+class FeatureStore:
+    """Frames by utterance, under `root` in a folder of their own for each setting of the features.
+
+    A recording is known by its path and by size and time of change: a changed file is analysed again.
+    """
+
+    def __init__(self, root: str | Path, features: Features) -> None:
+        self.features = features
+        settings = json.dumps(features.settings(), sort_keys=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
+        self.folder = Path(root) / f"{features.settings()['kind']}-{digest}"
+        shapes = {"spectrum": (features.dim,), "f0": (), "aperiodicity": (features.bands,)}
+        self.log = ArrayLog(self.folder, {name: (shape, "float32") for name, shape in shapes.items()})
+        if not (self.folder / "settings.json").exists():
+            write_whole(self.folder / "settings.json", settings.encode())
+
+    def ensure(self, utterances: Iterable[Utterance], workers: int | None = None) -> None:
+        """Analyses what is missing, with a progress bar. A recording that cannot be used becomes a named skip.
+
+        Holds the store's lock: a second process waits, then finds the work done.
+        """
+        utterances = list(utterances)
+        if all(self._current(utterance) for utterance in utterances):
+            return
+        with self.log.writing():
+            missing = list({_key(u): u for u in utterances if not self._current(u)}.values())
+            jobs = [Job(self.features, utterance) for utterance in missing]
+            for job, result in zip(jobs, parallel_map(_analyse, jobs, len(jobs), "features", workers), strict=True):
+                key, meta = _key(job.utterance), {"file": result.fingerprint}
+                if isinstance(result.frames, Frames):
+                    self.log.append(key, vars(result.frames), meta)
+                else:
+                    self.log.append_skip(key, result.frames, meta)
+
+    def usable(self, utterances: Iterable[Utterance]) -> tuple[list[Utterance], dict[str, str]]:
+        """After `ensure`: (the utterances that have frames, id -> reason of the others)."""
+        kept, skipped = [], {}
+        for utterance in utterances:
+            key = _key(utterance)
+            if key in self.log:
+                kept.append(utterance)
+            else:
+                skipped[utterance.id] = self.log.skipped.get(key, f"{utterance.path} has not been analysed")
+        for id, reason in list(skipped.items())[:10]:
+            logger.warning("skipped %s: %s", id, reason)
+        if len(skipped) > 10:
+            logger.warning("and %d more: %d of %d recordings skipped", len(skipped) - 10, len(skipped), len(skipped) + len(kept))
+        return kept, skipped
+
+    def span(self, utterance: Utterance) -> tuple[int, int]:
+        """(start, stop) rows of an utterance. Raises MetavoxError when it has none."""
+        key = _key(utterance)
+        if key not in self.log:
+            reason = self.log.skipped.get(key, "it has not been analysed")
+            raise MetavoxError(f"no features of {utterance.id}: {reason}")
+        return self.log.span(key)
+
+    def frames(self, utterance: Utterance) -> Frames:
+        """The frames of an utterance, views of the memory map. Raises MetavoxError when it has none."""
+        start, stop = self.span(utterance)
+        return Frames(*(self.array(name)[start:stop] for name in ("spectrum", "f0", "aperiodicity")))
+
+    def array(self, field: str) -> np.ndarray:
+        """All rows of "spectrum" [rows, D], "f0" [rows] or "aperiodicity" [rows, A], memory-mapped."""
+        return self.log.array(field)
+
+    def _current(self, utterance: Utterance) -> bool:
+        key = _key(utterance)
+        known = key in self.log or key in self.log.skipped
+        return known and self.log.meta(key)["file"] == _fingerprint(utterance.path)
+
+
+class Job(NamedTuple):
+    features: Features
+    utterance: Utterance
+
+
+class Result(NamedTuple):
+    frames: Frames | str  # or the reason why there are none
+    fingerprint: list[int] | None
+
+
+def _analyse(job: Job) -> Result:
+    """Runs in a worker."""
+    features, utterance = job
+    fingerprint = _fingerprint(utterance.path)  # before reading: a change meanwhile is seen next time
+    try:
+        wave = read(utterance.path, features.rate, utterance.start, utterance.stop)
+        return Result(features.analyse(wave, features.rate), fingerprint)
+    except AudioError as error:
+        return Result(str(error), fingerprint)
+
+
+def _fingerprint(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _key(utterance: Utterance) -> str:
+    """Unique across corpora: the resolved path, and the piece of it."""
+    path = _resolved(utterance.path.parent) / utterance.path.name
+    whole = not utterance.start and utterance.stop is None
+    return str(path) if whole else f"{path}#{utterance.start}-{utterance.stop}"
+
+
+@lru_cache(maxsize=65536)
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
