@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 class Summary(NamedTuple):
     """`low` and `high` bound the mean with 95 % confidence; both are nan for a single task."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs
     mean: float
     median: float
     low: float
