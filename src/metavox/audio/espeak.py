@@ -34,9 +34,7 @@ class Espeak:
 
     def __init__(self, voice: str = "en-us+m3", pitch: int = 50, speed: int = 170, pitch_range: int = 50) -> None:
         self.voice, self.pitch, self.speed, self.pitch_range = voice, pitch, speed, pitch_range
-        variant = voice.partition("+")[2]
-        if variant and variant not in variants():
-            raise ConfigError(f"espeak-ng has no variant {variant!r} (voice {voice!r}); there are {', '.join(variants())}")
+        _identifier(voice)
         if not (0 <= pitch <= 99 and 0 <= pitch_range <= 99 and 80 <= speed <= 450):
             raise ConfigError(f"espeak voice {voice!r}: pitch and pitch_range must be 0 to 99, speed 80 to 450")
 
@@ -51,10 +49,12 @@ class Espeak:
         """
         if not any(character.isalnum() for character in text):
             raise MetavoxError(f"nothing to speak in the text {text!r}: it holds no letter and no digit")
-        voice = "+".join(filter(None, (language or self.voice.partition("+")[0], self.voice.partition("+")[2])))
+        own, plus, variant = self.voice.partition("+")
+        voice = f"{language or own}{plus}{variant}"
+        identifier = _identifier(voice)
         with _engine() as (library, rate, blocks):
-            if library.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise ConfigError(f"espeak-ng has no voice {voice!r}; try en-us, en-gb, de, fr, es, it, pt-br or cmn")
+            if library.espeak_SetVoiceByName(identifier.encode()) != 0:
+                raise ConfigError(f"espeak-ng cannot load the voice {voice!r}; choose another")
             for parameter, value in ((_SPEED, self.speed), (_PITCH, self.pitch), (_RANGE, self.pitch_range)):
                 library.espeak_SetParameter(parameter, value, 0)
             data = text.replace("\0", " ").encode() + b"\0"
@@ -69,6 +69,33 @@ class Espeak:
 def variants() -> tuple[str, ...]:
     """The variants that can follow the plus sign of a voice."""
     return tuple(sorted(path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir()))
+
+
+@functools.cache
+def languages() -> dict[str, str]:
+    """Every language code espeak-ng knows, in lower case -> the voice file that speaks it best.
+
+    The engine finds some codes ("en-gb") only without a variant, and takes a file's name with one.
+    """
+    best: dict[str, tuple[int, str]] = {}
+    for path in sorted(Path(espeakng_loader.get_data_path(), "lang").rglob("*")):
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            words = line.split()
+            if words[:1] == ["language"] and len(words) > 1:
+                rank = int(words[2]) if words[2:] and words[2].isdigit() else 5  # espeak-ng's default priority
+                best[words[1].lower()] = min(best.get(words[1].lower(), (99, "")), (rank, path.name))
+    return {code: name for code, (_, name) in best.items()}
+
+
+def _identifier(voice: str) -> str:
+    """The engine's name of a voice. Raises ConfigError with the names there are."""
+    language, plus, variant = voice.partition("+")
+    if language.lower() not in languages():
+        some = ", ".join(sorted(languages()))
+        raise ConfigError(f"espeak-ng has no language {language!r} (voice {voice!r}); there are {some}")
+    if plus and variant not in variants():
+        raise ConfigError(f"espeak-ng has no variant {variant!r} (voice {voice!r}); there are {', '.join(variants())}")
+    return f"{languages()[language.lower()]}{plus}{variant}"
 
 
 @contextmanager
