@@ -1,0 +1,26 @@
+"""Adapts to a voice from a few recordings, then converts speech or speaks a text in that voice.
+
+python adapt.py run=RUN target=RECORDINGS source=RECORDINGS output=FOLDER
+python adapt.py run=RUN target=RECORDINGS text="Hello, world" output=FOLDER
+python adapt.py voice=FOLDER/NAME.voice source=RECORDINGS output=FOLDER
+"""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from metavox.app.arguments import quoted
+from metavox.app.entry import guarded
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="adapt")
+def main(config: DictConfig) -> None:
+    from metavox.app.adapt import adapt  # after --help: torch takes seconds to import
+
+    guarded(adapt, config)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = quoted(sys.argv[1:], ("run", "target", "source", "text", "output", "voice", "name", "consent"))
+    main()

@@ -1,0 +1,196 @@
+"""From a trained run and a few recordings to a voice, and from a voice to converted speech."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from omegaconf import DictConfig, ListConfig
+from tqdm import tqdm
+
+from metavox.app.adapt_checks import check, check_output
+from metavox.app.build import build
+from metavox.app.checkpoint import Run, load_run
+from metavox.app.fitting import Fitted, fit
+from metavox.app.material import Material, Speech, TextVoice, choose, gather
+from metavox.app.recordings import Recording, find, load
+from metavox.app.voice_report import Report
+from metavox.audio.files import write
+from metavox.errors import ConfigError
+from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.voice import Voice, sha256
+
+log = logging.getLogger(__name__)
+
+SPEAKER = "en-us+m3"
+SPEECH = "speech"  # name of the file that holds a spoken text
+PEAK = 0.99
+"""Highest amplitude written; a louder output is turned down as a whole."""
+
+
+class Sources(NamedTuple):
+    """`speech` is to be converted; `context` is what the pairing and the pitch statistics may use beside it."""
+
+    speech: list[Speech]
+    context: list[Speech]
+    description: str
+
+    @property
+    def every(self) -> list[Speech]:
+        return [*self.speech, *self.context]
+
+
+def adapt(config: DictConfig) -> Path:
+    """Adapts, or takes a voice made before, and converts; returns the folder that holds the results."""
+    check(config)
+    output, report = Path(str(config.output)).expanduser(), Report()
+    names = {key: find(as_list(config[key]), key) if config[key] else {} for key in ("source", "target")}
+    voice = Voice.load(Path(str(config.voice)).expanduser()) if config.voice else None
+    run = run_of(config, voice)
+    speaker = TextVoice(speaker_of(config, run), config.language, run.features)
+    results = [output / f"{name}.wav" for name in names["source"].values() or [SPEECH]]
+    check_output(
+        output, [*results, *(reference(path, output) for path in results)], [p for n in names.values() for p in n]
+    )
+    sources = read_sources(config, names["source"], run, speaker, report)
+    if voice is None:
+        voice = make_voice(config, names["target"], run, sources, speaker, report)
+        path = output / f"{config.name or name_of(config.target)}.voice"
+        voice.save(path)
+    else:
+        path = Path(str(config.voice))
+        if voice.provenance["source"] != sources.description:
+            report.warnings.append(f"the voice was adapted from {voice.provenance['source']}, not from this source")
+    report.run = {"checkpoint": str(run.checkpoint), "checkpoint sha256": run.sha256}
+    report.voice = {"voice file": str(path), **voice.provenance}
+    report.source = sources.description
+    convert(voice, run, sources, output, report)
+    report.write(output)
+    for warning in report.warnings:
+        log.warning("warning: %s", warning)
+    log.info("%d files converted to %s; see report.md there. Voice: %s", len(report.files), output, path)
+    return output
+
+
+def as_list(value: Any) -> list[str]:
+    """One path or a list of paths; ~ is the home folder, which shells leave to us after an equals sign."""
+    return [str(Path(str(v)).expanduser()) for v in (value if isinstance(value, list | ListConfig) else [value])]
+
+
+def name_of(target: Any) -> str:
+    """A name for the voice: its folder's, or that of its first recording."""
+    return Path(as_list(target)[0].rstrip("/*.")).stem or "target"
+
+
+def run_of(config: DictConfig, voice: Voice | None) -> Run:
+    """The run named, or the one the voice was adapted from. Raises ConfigError when they are not the same."""
+    run = load_run(Path(str(config.run or (voice and voice.checkpoint))).expanduser(), config.trust)
+    if voice and (voice.sha256 != run.sha256 or voice.features != run.features.settings()):
+        raise ConfigError(
+            f"voice {config.voice} was adapted from another run ({voice.checkpoint}) than {run.checkpoint}; "
+            "name its own with run=, or adapt again"
+        )
+    return run
+
+
+def speaker_of(config: DictConfig, run: Run) -> str:
+    """The espeak-ng voice that speaks: the one asked for, the one the run was trained with, or a plain one."""
+    trained = (run.config.get("pairing") or {}).get("voices") or [SPEAKER]
+    return str(config.speaker or trained[0])
+
+
+def read_sources(config: DictConfig, names: dict[Path, str], run: Run, speaker: TextVoice, report: Report) -> Sources:
+    """The speech to convert: recordings, or a text spoken by espeak-ng."""
+    if config.text is not None:
+        speech = speaker.say(str(config.text), SPEECH)
+        return Sources([speech], speaker.read_on(), f"espeak-ng voice {speaker.espeak.voice}")
+    recordings = read(names, "source", run, report)
+    report.judge(recordings, "source", run.features)
+    return Sources([Speech.of(r) for r in recordings], [], f"recordings in {', '.join(as_list(config.source))}")
+
+
+def read(names: dict[Path, str], role: str, run: Run, report: Report) -> list[Recording]:
+    recordings, skipped = load(names, run.features, f"analysing {role}")
+    report.skipped |= {str(path): reason for path, reason in skipped.items()}
+    return recordings
+
+
+def make_voice(
+    config: DictConfig, names: dict[Path, str], run: Run, sources: Sources, speaker: TextVoice, report: Report
+) -> Voice:
+    """Adapts to the target recordings."""
+    recordings = read(names, "target", run, report)
+    report.judge(recordings, "target", run.features)
+    report.judge_amount(recordings)
+    targets = [Speech.of(r) for r in recordings]
+    pairing = choose(chosen(config), sources.speech, targets, config.text is not None)
+    shots = config.shots or run.shots
+    material = gather(pairing, build(config.pairings[pairing]), sources.every, targets, shots, run.features, speaker)
+    if len(material.used) < shots:
+        report.warnings.append(f"{len(material.used)} target recordings to adapt on where {shots} were wanted")
+    fitted = fit(run, material, config.steps, config.lr)
+    report.metrics = fitted.metrics
+    f0 = F0Statistics.of(t.frames.f0 for t in targets)
+    history = provenance(config, material, fitted, [r for r in recordings if r.name in material.used], sources)
+    return Voice(fitted.adapted, f0, str(run.checkpoint.absolute()), run.sha256, run.features.settings(), history)
+
+
+def chosen(config: DictConfig) -> str:
+    """The name of the pairing asked for."""
+    kind = config.pairing.get("_target_", "auto")
+    return next((name for name, p in config.pairings.items() if p["_target_"] == kind), "auto")
+
+
+def provenance(
+    config: DictConfig, material: Material, fitted: Fitted, used: Sequence[Recording], sources: Sources
+) -> dict[str, Any]:
+    """Plain values that say where a voice comes from."""
+    said = [{"path": str(r.path), "sha256": sha256(r.path), "seconds": round(r.quality.seconds, 2)} for r in used]
+    return {
+        "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(material.used),
+        "steps": fitted.steps, "lr": fitted.lr, "pairing": material.pairing, "source": sources.description,
+        "consent": None if config.consent is None else str(config.consent),
+    }  # fmt: skip
+
+
+def convert(voice: Voice, run: Run, sources: Sources, output: Path, report: Report) -> None:
+    """Writes the converted wavs and, under reference/, the source by the vocoder alone."""
+    source_f0 = F0Statistics.of(s.frames.f0 for s in sources.every)
+    if not source_f0.frames or not voice.f0.frames:
+        report.warnings.append("no voiced speech in the source or the target: the pitch stays as it is")
+    outputs = []
+    for speech in tqdm(sources.speech, desc="converting", unit="", dynamic_ncols=True):
+        frames = voice.convert(speech.frames, source_f0, run.algorithm, run.features, run.normaliser)
+        path = output / f"{speech.name}.wav"
+        wave = keep(path, run.features.synthesise(frames), run.features.rate, report)
+        keep(reference(path, output), run.features.synthesise(speech.frames), run.features.rate, report)
+        outputs.append(run.features.analyse(wave, run.features.rate).f0)
+        report.files.append({
+            "source": speech.name, "output": str(path), "reference": str(reference(path, output)),
+            "seconds": len(wave) / run.features.rate,
+            "f0_source": hertz([speech.frames.f0]), "f0_output": hertz([outputs[-1]]),
+        })  # fmt: skip
+    source = hertz([s.frames.f0 for s in sources.speech])
+    report.f0 = {"source": source, "target": voice.f0.median if voice.f0.frames else None, "output": hertz(outputs)}
+
+
+def hertz(tracks: Sequence[np.ndarray]) -> float | None:
+    """Median F0 of some tracks [T], None where nothing is voiced (JSON has no nan)."""
+    return F0Statistics.of(tracks).median if any((t > 0).any() for t in tracks) else None
+
+
+def reference(path: Path, output: Path) -> Path:
+    """Where the copy-synthesis of a source goes."""
+    return output / "reference" / path.relative_to(output)
+
+
+def keep(path: Path, wave: np.ndarray, rate: int, report: Report) -> np.ndarray:
+    """Writes a wave, turned down where it would clip; returns what was written."""
+    peak = float(np.abs(wave).max(initial=0))
+    if peak > PEAK:
+        report.warnings.append(f"{path} turned down by {20 * np.log10(peak / PEAK):.1f} dB, it would have clipped")
+        wave = wave * (PEAK / peak)
+    write(path, wave, rate)
+    return wave

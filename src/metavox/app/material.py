@@ -1,0 +1,154 @@
+"""Which recordings stand for which: the aligned pairs that a voice is adapted on and checked against."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metavox.app.recordings import Recording
+from metavox.audio.espeak import Espeak
+from metavox.corpora.espeak import corpus_sentences
+from metavox.errors import ConfigError, MetavoxError
+from metavox.features.frames import Features, Frames
+from metavox.pairing.base import Pairing
+from metavox.pairing.dtw import CELLS
+from metavox.pairing.parallel import spoken
+from metavox.tasks.alignments import align_spectra
+
+log = logging.getLogger(__name__)
+
+SENTENCES = 10
+"""Sentences that a text-to-speech voice reads to be paired with a target without transcripts, about 30 s."""
+
+AlignedPair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Something said by the source or the target voice."""
+
+    name: str
+    text: str | None
+    frames: Frames
+
+    @classmethod
+    def of(cls, recording: Recording) -> "Speech":
+        return cls(recording.name, recording.text, recording.frames)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Aligned pairs x [N, D], y [N, D] of mapped columns, and the names of the target recordings they come from."""
+
+    pairing: str
+    support: list[AlignedPair]
+    held_out: list[AlignedPair]
+    used: list[str]
+
+
+class TextVoice:
+    """The espeak-ng voice that stands for the source where a text is given."""
+
+    def __init__(self, voice: str, language: str, features: Features) -> None:
+        self.espeak, self.language, self.features = Espeak(voice), language, features
+
+    def say(self, text: str, name: str) -> Speech:
+        """Raises MetavoxError for a text with nothing to speak."""
+        return Speech(name, text, self.features.analyse(*self.espeak.speak(text, self.language)))
+
+    def read_on(self) -> list[Speech]:
+        """Some of metavox's own sentences, for a target without transcripts."""
+        return [self.say(text, f"sentence {i}") for i, text in enumerate(corpus_sentences()[:SENTENCES], 1)]
+
+
+def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], speaking: bool) -> str:
+    """The name of the pairing: `wanted`, or for "auto" what the recordings allow.
+
+    Raises ConfigError where `wanted` cannot work with what is given.
+    """
+    transcribed = any(spoken(t.text or "") for t in targets)
+    matching = not speaking and bool(correspond(sources, targets))
+    if wanted == "auto":
+        return "parallel" if matching else "tts" if speaking and transcribed else "nearest"
+    if wanted == "parallel" and not matching:
+        raise ConfigError(
+            "pairing=parallel: no source and target recording have the same file name or transcript; "
+            "rename them, or use pairing=nearest"
+        )
+    if wanted == "tts" and not transcribed:
+        raise ConfigError(
+            "pairing=tts: no target recording has a transcript (NAME.txt beside it or *.trans.txt); "
+            "add them, or use pairing=nearest"
+        )
+    return wanted
+
+
+def gather(
+    name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
+    voice: TextVoice,
+) -> Material:  # fmt: skip
+    """Aligns the first `shots` target recordings that can be paired, and the rest as held-out pairs.
+
+    Raises MetavoxError when none can.
+    """
+    if name == "nearest":
+        return _pooled(pairing, sources, targets, shots, features)
+    if name == "tts":
+        pairs = [(voice.say(t.text, t.name), t) for t in targets if t.text and spoken(t.text)]
+    else:
+        pairs = correspond(sources, targets)
+    pairs = [pair for pair in pairs if _fits(*pair)]
+    if not pairs:
+        raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
+    support = _align(pairing, [s for s, _ in pairs[:shots]], [t for _, t in pairs[:shots]], features)
+    held_out = [p for s, t in pairs[shots:] for p in _align(pairing, [s], [t], features)]
+    return Material(name, support, held_out, [t.name for _, t in pairs[:shots]])
+
+
+def correspond(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
+    """Pairs of the same file name and no different transcripts; where there is none, pairs of the same transcript."""
+    named = {s.name: s for s in sources}
+    pairs = [(named[t.name], t) for t in targets if t.name in named and _may_agree(named[t.name], t)]
+    if pairs:
+        return pairs
+    said = {words: s for s in reversed(sources) if (words := spoken(s.text or ""))}
+    return [(said[words], t) for t in targets if (words := spoken(t.text or "")) in said]
+
+
+def _may_agree(source: Speech, target: Speech) -> bool:
+    return not source.text or not target.text or spoken(source.text) == spoken(target.text)
+
+
+def _pooled(
+    pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features
+) -> Material:
+    """Support and held-out pairs share no target recording, and no source recording where there are enough."""
+    count = _enough(sources, targets[:shots])
+    support = _align(pairing, sources[:count], targets[:shots], features)
+    rest = targets[shots:]
+    others = sources[count:] or sources
+    held_out = _align(pairing, others[: _enough(others, rest)], rest, features) if rest else []
+    return Material("nearest", support, held_out, [t.name for t in targets[:shots]])
+
+
+def _enough(sources: Sequence[Speech], targets: Sequence[Speech]) -> int:
+    """How many sources hold as much speech as the targets."""
+    need, total = sum(len(t.frames) for t in targets), np.cumsum([len(s.frames) for s in sources])
+    return min(len(sources), int(np.searchsorted(total, need)) + 1)
+
+
+def _align(
+    pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], features: Features
+) -> list[AlignedPair]:
+    left, right = ([s.frames.spectrum for s in side] for side in (sources, targets))
+    every = np.concatenate(right)
+    found = zip(left, align_spectra(pairing, features, left, right), strict=True)
+    return [(x[a.path[:, 0]][:, features.mapped], every[a.path[:, 1]][:, features.mapped]) for x, a in found]
+
+
+def _fits(source: Speech, target: Speech) -> bool:
+    fits = len(source.frames) * len(target.frames) <= CELLS
+    if not fits:
+        log.warning("skipped %s: too long to align; cut it into sentences", target.name)
+    return fits

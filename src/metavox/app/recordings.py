@@ -1,0 +1,140 @@
+"""The recordings a user names: found, read, judged and turned into frames."""
+
+import glob
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from metavox.audio.files import read, recordings
+from metavox.corpora.librispeech import parse_transcripts
+from metavox.errors import AudioError, MetavoxError
+from metavox.features.frames import Features, Frames
+from metavox.workers import parallel_map
+
+log = logging.getLogger(__name__)
+
+FEW = 8
+"""Below this many recordings (0.1 s each) one process is done before others have started."""
+CLIPPED = 0.99  # of full scale
+FRAME = 0.02  # seconds, for the noise level
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What can be wrong with a recording that can be used all the same."""
+
+    seconds: float
+    voiced: float  # seconds
+    rate: int  # Hz, of the file
+    clipped: float  # share of samples at full scale
+    snr: float  # dB, estimated from the loud and the quiet frames; at most 99
+
+
+@dataclass(frozen=True)
+class Recording:
+    path: Path
+    name: str  # path below the folder that was named, without its suffix
+    text: str | None
+    frames: Frames
+    quality: Quality
+
+
+def find(paths: str | Sequence[str], what: str) -> dict[Path, str]:
+    """Files, folders and glob patterns -> every recording with its name, sorted.
+
+    Raises MetavoxError when a path or pattern leads to no recording; `what` says what they were wanted for.
+    """
+    found: dict[Path, str] = {}
+    for entry in [paths] if isinstance(paths, str) else paths:
+        matches = [entry] if Path(entry).exists() else sorted(glob.glob(entry, recursive=True)) or [entry]
+        for match in map(Path, matches):
+            try:
+                inside = recordings(match)
+            except MetavoxError as error:
+                raise MetavoxError(f"{what}: {error}") from error
+            base = match if match.is_dir() else match.parent
+            found |= {path: path.relative_to(base).with_suffix("").as_posix() for path in inside}
+    return _unique(found)
+
+
+def _unique(names: dict[Path, str]) -> dict[Path, str]:
+    """Appends _2, _3 ... where two recordings from different folders have one name."""
+    taken: set[str] = set()
+    result = {}
+    for path, name in sorted(names.items()):
+        free, number = name, 1
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free)
+        result[path] = free
+    return result
+
+
+def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[Recording], dict[Path, str]]:
+    """Analyses recordings, on all cores where there are many -> those that can be used, why the others cannot.
+
+    Raises AudioError when none can be used.
+    """
+    workers = 1 if len(names) < FEW else None
+    results = list(parallel_map(partial(_examine, features), list(names.items()), len(names), title, workers))
+    usable = [r for r in results if isinstance(r, Recording)]
+    skipped = {path: r for path, r in zip(names, results, strict=True) if isinstance(r, str)}
+    for reason in skipped.values():
+        log.warning("skipped: %s", reason)
+    if not usable:
+        raise AudioError(f"{title}: no recording can be used; {next(iter(skipped.values()))}")
+    return usable, skipped
+
+
+def _examine(features: Features, item: tuple[Path, str]) -> Recording | str:
+    path, name = item
+    try:
+        wave = read(path, features.rate)
+        frames = features.analyse(wave, features.rate)
+        return Recording(
+            path, name, transcript(path), frames, judge(wave, frames, features, soundfile.info(path).samplerate)
+        )
+    except AudioError as error:
+        return str(error)
+
+
+def judge(wave: np.ndarray, frames: Frames, features: Features, rate: int) -> Quality:
+    """Quality of a wave [S] at the rate of the features, from a file of `rate` Hz."""
+    clipped = float(np.mean(np.abs(wave) >= CLIPPED))
+    voiced = float((frames.f0 > 0).sum() * features.hop)
+    return Quality(len(wave) / features.rate, voiced, rate, clipped, signal_to_noise(wave, features.rate))
+
+
+def signal_to_noise(wave: np.ndarray, rate: int) -> float:
+    """Mean power of the loud half of the 20 ms frames over that of the quietest tenth, in dB, at most 99."""
+    size = round(FRAME * rate)
+    power = np.sort((wave[: len(wave) // size * size].reshape(-1, size) ** 2).mean(1))
+    power = power[power > 1e-10]  # digital silence is an edit, not a room
+    if len(power) < 10:
+        return 99.0
+    return float(min(99.0, 10 * np.log10(power[len(power) // 2 :].mean() / power[: len(power) // 10].mean())))
+
+
+def transcript(path: Path) -> str | None:
+    """What a recording says: NAME.txt or NAME.lab beside it, or its line in a LibriSpeech *.trans.txt."""
+    for beside in (path.with_suffix(".txt"), path.with_suffix(".lab")):
+        if beside.is_file():
+            return " ".join(_text(beside).split()) or None
+    for table in sorted(path.parent.glob("*.trans.txt")):
+        line = parse_transcripts(_text(table).splitlines()).get(path.stem)
+        if line:
+            return line
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioError(f"transcript {path} cannot be read as UTF-8 text; save it again") from error
