@@ -31,6 +31,7 @@ class MetaAlgorithm(nn.Module):
 
     needs_training = True
     limit: ClassVar[float] = EXPLODED
+    replicas: int = 1  # see `algorithms.replicas`
     outer_steps: Tensor
 
     def __init__(self, model: nn.Module, steps: int = 0, engine: str = "vectorised") -> None:
@@ -40,6 +41,12 @@ class MetaAlgorithm(nn.Module):
         self.model, self.steps, self.engine = model, steps, ENGINES[engine]()
         self.register_buffer("outer_steps", torch.zeros((), dtype=torch.long))  # so that schedules survive a resume
         self._lost = 0
+
+    def per_task(self, parameter: Tensor, tasks: int) -> Tensor:
+        """A meta-parameter [...] for each task, [B, ...]. Replicas own equal shares of the tasks, in order."""
+        if self.replicas == 1:
+            return parameter.expand(tasks, *parameter.shape)
+        return parameter.repeat_interleave(tasks // self.replicas, dim=0)
 
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """The adapted state after each number of steps in `at`, in one pass, detached from the graph.
@@ -78,21 +85,29 @@ class MetaAlgorithm(nn.Module):
         metrics = {"diverged": lost.float().mean()}
         if not lost.any():
             self._lost = 0
-            return losses.mean(), metrics
+            return losses.mean() * self.replicas, metrics
         return self._without(batch, lost), metrics
 
     def _without(self, batch: TaskBatch, lost: Tensor) -> Tensor:
-        """The outer loss of the other tasks, computed afresh: 0 * NaN in the backward pass of the lost ones is NaN."""
-        if not lost.all():
+        """The outer loss of the other tasks, computed afresh: in a backward pass 0 * NaN is NaN, so masking is no way.
+
+        Lost tasks are replaced by one that converged, with weight 0.
+        """
+        kept = (~lost).view(self.replicas, -1)
+        if kept.any(1).all():
             self._lost = 0
-            return self.task_losses(TaskBatch(*(Pairs(*(t[~lost] for t in pairs)) for pairs in batch))).mean()
+            rows = torch.arange(len(lost), device=lost.device).view_as(kept)
+            first = rows.gather(1, kept.int().argmax(1, keepdim=True))  # a task that converged, of each replica
+            rows = torch.where(kept, rows, first).flatten()
+            losses = self.task_losses(TaskBatch(*(Pairs(*(t[rows] for t in pairs)) for pairs in batch)))
+            return (losses.view_as(kept) * kept).sum(1).div(kept.sum(1)).sum()
         self._lost += 1
         if self._lost >= PATIENCE:
             raise ConfigError(
                 f"The inner loop diverged on every task of {PATIENCE} meta-batches in a row: lower the inner learning "
                 "rate, take fewer inner steps, or clip the inner gradient."
             )
-        return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), torch.zeros(()))
+        return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), lost.new_zeros((), dtype=torch.float))
 
 
 def refuse_lr(name: str, lr: float | None) -> None:

@@ -1,11 +1,13 @@
 """What all algorithms with an inner loop of gradient steps share; their options are written here once."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
 from metavox.algorithms.engines.base import Graph, Optimizer, Rule, State
@@ -59,8 +61,7 @@ class GradientAlgorithm(MetaAlgorithm):
 
     def start(self, tasks: int) -> State:
         """The fast weights before the first step, [B, ...]: theta for every task."""
-        weights = {name: self.model.get_parameter(name) for name in self.names}
-        return {name: p.expand(tasks, *p.shape) for name, p in weights.items()}
+        return {name: self.per_task(self.model.get_parameter(name), tasks) for name in self.names}
 
     def update(self, lr: float | None) -> Rule | Optimizer:
         """One inner step; here by the named optimiser."""
@@ -82,6 +83,11 @@ class GradientAlgorithm(MetaAlgorithm):
         if lr is not None and not lr > 0:
             raise ConfigError(f"Inner learning rate {lr}: give a number above 0.")
         return [{n: p.detach() for n, p in state.items()} for state in self.descend(support, at, "detached", lr)]
+
+
+def twice_differentiable() -> AbstractContextManager[None]:
+    """Attention by plain matrix products inside: the fused kernels have no second derivative."""
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def matching(model: nn.Module, patterns: Sequence[str]) -> list[str]:

@@ -1,10 +1,9 @@
 """MAML (Finn et al. 2017, arXiv 1703.03400) and, by its options, first-order MAML, ANIL and BOIL."""
 
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.engines.base import Graph
-from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
+from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop, twice_differentiable
 from metavox.errors import ConfigError
 from metavox.tasks.batch import TaskBatch
 
@@ -12,7 +11,7 @@ ORDERS = ("second", "first", "annealed")
 
 
 class MAML(GradientAlgorithm):
-    """p_0 = theta;  p_{j+1} = p_j - a grad L_S(p_j);  theta <- theta - b grad_theta mean_i L_Q(p_k)  (Eq. 1, Alg. 2).
+    """p_0 = theta;  p_{j+1} = p_j - a grad L_S(p_j);  theta <- theta - b grad_theta mean_i L_Q(p_k).
 
     `order` of the derivatives: second; first drops the Jacobian of the inner loop; annealed is first for
     `first_order_steps` outer steps and then second. A mask on the head alone makes it ANIL, on all but the head BOIL.
@@ -32,6 +31,6 @@ class MAML(GradientAlgorithm):
 
     def task_losses(self, batch: TaskBatch) -> Tensor:
         """[B]: L_Q(p_k)"""
-        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+        with twice_differentiable():
             (fast,) = self.descend(batch.support, [self.inner.steps], self.graph(), minibatch=self.inner.minibatch)
             return self.losses(fast, batch.query)

@@ -11,7 +11,7 @@ from metavox.tasks.batch import Pairs, TaskBatch
 
 
 class Reptile(GradientAlgorithm):
-    """theta <- theta + e mean_i (p_k - theta), p_k after k steps on distinct minibatches (Alg. 2).
+    """theta <- theta + e mean_i (p_k - theta), p_k after k steps on distinct minibatches.
 
     There is no query set in training: support and query utterances are one pool. The outer loss is
     1/2 mean_i |theta - sg(p_k)|^2, whose gradient is the negative of Reptile's direction; the outer learning rate is e.

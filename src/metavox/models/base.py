@@ -3,13 +3,36 @@
 Legend of shapes: K utterances, T frames, Dx source and Dy target dimensions, H features, C context inputs.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from metavox.errors import ConfigError
 
 
-class ZeroLinear(nn.Linear):
+class Linear(nn.Linear):
+    """A Linear layer whose weight and bias may each carry a leading task axis: one set for each task of a batch.
+
+    weight [out, in] or [B, out, in], bias [out] or [B, out], x [..., in] or [B, ..., in]. With fewer sets than tasks,
+    neighbouring tasks share one.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """-> [..., out]"""
+        weight, bias = self.weight, self.bias
+        if weight.dim() == 2 and (bias is None or bias.dim() == 1):
+            return nn.functional.linear(x, weight, bias)
+        if weight.dim() == 2:
+            y = nn.functional.linear(x, weight).view(len(bias), -1, weight.shape[-2]) + bias.unsqueeze(1)
+        elif bias is None:
+            y = x.reshape(len(weight), -1, x.shape[-1]) @ weight.mT
+        else:
+            y = torch.baddbmm(bias.unsqueeze(-2), x.reshape(len(weight), -1, x.shape[-1]), weight.mT)
+        return y.view(*x.shape[:-1], -1)
+
+
+class ZeroLinear(Linear):
     """A Linear layer that starts at 0, so that a residual network starts as the identity."""
 
     def reset_parameters(self) -> None:
@@ -23,9 +46,12 @@ class MappingNetwork(nn.Module):
     """y_hat = head(features(x)), plus x itself where `residual`. Subclasses implement `features`.
 
     `head` is always the last Linear layer, by that name, and `context` [C] a parameter of zeros that is an extra input
-    of every frame: both are where algorithms that adapt only a part take hold.
+    of every frame: both are where algorithms that adapt only a part take hold. `batched` says that every layer accepts
+    parameters with a leading task axis, x [B, K, T, Dx] then, so that no vmap is needed.
     Raises ConfigError for a residual map between spaces of different dimensions.
     """
+
+    batched: ClassVar[bool] = False
 
     def __init__(
         self, input_dim: int, output_dim: int, features_dim: int, residual: bool = True, context_inputs: int = 0
@@ -40,13 +66,14 @@ class MappingNetwork(nn.Module):
             raise ConfigError(f"model.context_inputs={context_inputs}: give 0 or more.")
         self.input_dim, self.output_dim, self.residual = input_dim, output_dim, residual
         self.context = nn.Parameter(torch.zeros(context_inputs)) if context_inputs else None
-        self.head = (ZeroLinear if residual else nn.Linear)(features_dim, output_dim)
+        self.head = (ZeroLinear if residual else Linear)(features_dim, output_dim)
 
     def with_context(self, x: Tensor) -> Tensor:
-        """x [K, T, D] -> [K, T, D + C]"""
+        """x [K, T, D] -> [K, T, D + C]; where the context is [B, C], x is [B, K, T, D]."""
         if self.context is None:
             return x
-        return torch.cat([x, self.context.expand(*x.shape[:-1], -1)], dim=-1)
+        context = self.context if self.context.dim() == 1 else self.context[:, None, None]
+        return torch.cat([x, context.expand(*x.shape[:-1], -1)], dim=-1)
 
     def features(self, x: Tensor) -> Tensor:
         """x [K, T, Dx] -> [K, T, H], what the head reads."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from metavox.models.base import MappingNetwork, activation_named, neighbours
+from metavox.models.base import Linear, MappingNetwork, activation_named, neighbours
 
 
 class MLP(MappingNetwork):
@@ -15,6 +16,8 @@ class MLP(MappingNetwork):
     `init_std` draws every weight from a normal distribution of that standard deviation, truncated at two of them, with
     biases 0 (the initialisation of MAML's sinusoid code); None keeps torch's default.
     """
+
+    batched: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -32,7 +35,7 @@ class MLP(MappingNetwork):
         widths = [input_dim * (2 * context + 1) + context_inputs, *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
-            layers += [nn.Linear(fan_in, fan_out), activation_named(activation)]
+            layers += [Linear(fan_in, fan_out), activation_named(activation)]
         self.body = nn.Sequential(*layers)
         if init_std is not None:
             self._truncated_normal(init_std)

@@ -15,12 +15,17 @@ from metavox.tasks.batch import Pairs
 
 
 class Vectorised:
-    """vmap over tasks for the forward pass; gradients by autograd outside it, since the tasks are independent."""
+    """One forward pass for all tasks; gradients by autograd outside it, since the tasks are independent.
+
+    The pass is vmap over tasks, or the model itself where its layers take a task axis (`MappingNetwork.batched`).
+    """
 
     name = "vectorised"
 
     def forward(self, model: nn.Module, fast: State, x: Tensor) -> Tensor:
         """See `Engine.forward`."""
+        if getattr(model, "batched", False):
+            return functional_call(model, fast, (x,))
         _refuse(model)
         return torch.vmap(partial(functional_call, model), randomness="different")(fast, (x,))
 

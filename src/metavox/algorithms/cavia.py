@@ -1,0 +1,27 @@
+"""CAVIA (Zintgraf et al. 2019, arXiv 1810.03642)."""
+
+import torch
+from torch import nn
+
+from metavox.algorithms.context import context_of
+from metavox.algorithms.engines.base import State
+from metavox.algorithms.gradient import InnerLoop
+from metavox.algorithms.maml import MAML
+
+
+class CAVIA(MAML):
+    """c_0 = 0;  c_{j+1} = c_j - a grad_c L_S(f_theta(x, c_j));  theta by L_Q(c_k).
+
+    Only the C context inputs adapt: an adapted voice is C numbers.
+    """
+
+    def __init__(self, model: nn.Module, inner: InnerLoop, context_inputs: int, order: str = "second") -> None:
+        self.size = context_inputs
+        context = context_of(model, context_inputs, "CAVIA").requires_grad_()
+        super().__init__(model, inner, order)
+        self.names = ["context"]
+        context.requires_grad_(False)  # c_0 stays 0
+
+    def start(self, tasks: int) -> State:
+        """Zeros [B, C]: theta has no say in where the context starts."""
+        return {"context": torch.zeros(tasks, self.size).to(self.inner_lr).requires_grad_()}
