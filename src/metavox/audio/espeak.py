@@ -4,6 +4,7 @@ import _ctypes
 import atexit
 import ctypes
 import functools
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -124,7 +125,10 @@ def _engine() -> Iterator[tuple[ctypes.CDLL, int, list[bytes]]]:
             yield library, rate, blocks
         finally:
             library.espeak_Terminate()
-            (_ctypes.dlclose if hasattr(_ctypes, "dlclose") else _ctypes.FreeLibrary)(library._handle)
+            if sys.platform == "win32":
+                _ctypes.FreeLibrary(library._handle)
+            else:
+                _ctypes.dlclose(library._handle)
 
 
 @functools.cache

@@ -74,7 +74,9 @@ def read(path: str | Path, rate: int, start: float = 0.0, stop: float | None = N
         native, first = file.samplerate, round(start * file.samplerate)
         last = file.frames if stop is None else min(file.frames, round(stop * native))
         if last - first < SHORTEST * native:
-            raise AudioError(f"{path} is too short ({max(0, last - first) / native:.3f} s); record at least {SHORTEST} s")
+            raise AudioError(
+                f"{path} is too short ({max(0, last - first) / native:.3f} s); record at least {SHORTEST} s"
+            )
         samples = _decode(file, path, first, last)
     _check_complete(path, len(samples) / native, (last - first) / native)
     wave = samples.mean(axis=1)

@@ -18,4 +18,6 @@ def write_whole(path: str | Path, data: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise MetavoxError(f"cannot write {path}: {error.strerror}; choose another folder or free some space") from error
+        raise MetavoxError(
+            f"cannot write {path}: {error.strerror}; choose another folder or free some space"
+        ) from error

@@ -27,7 +27,9 @@ class Folder:
                 id = path.relative_to(self.root).as_posix()  # with its suffix: a.wav and a.flac are two recordings
                 found.append(Utterance(id, parts[0], path, _transcript(path), self.language))
         if not found:
-            raise MetavoxError(f"{self.root} has no speakers: put each speaker's recordings in a sub-folder of their own")
+            raise MetavoxError(
+                f"{self.root} has no speakers: put each speaker's recordings in a sub-folder of their own"
+            )
         return sorted(found, key=lambda utterance: utterance.id)
 
 

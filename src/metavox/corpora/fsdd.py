@@ -27,5 +27,7 @@ class FSDD:
         named = ((path, NAME.fullmatch(path.stem)) for path in recordings(self.root))
         found = [Utterance(path.stem, name[2], path, WORDS[int(name[1])]) for path, name in named if name]
         if not found:
-            raise MetavoxError(f"{self.root} holds no file named DIGIT_SPEAKER_TAKE.wav; set dataset.root to the FSDD folder")
+            raise MetavoxError(
+                f"{self.root} holds no file named DIGIT_SPEAKER_TAKE.wav; set dataset.root to the FSDD folder"
+            )
         return sorted(found, key=lambda utterance: utterance.id)

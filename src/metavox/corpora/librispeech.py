@@ -60,7 +60,9 @@ class LibriSpeech:
     def utterances(self) -> list[Utterance]:
         """All utterances of the subsets, sorted by id. Raises MetavoxError when there is none."""
         if not self.root.is_dir():
-            raise MetavoxError(f"LibriSpeech folder {self.root} does not exist; set dataset.root, or dataset.download=true")
+            raise MetavoxError(
+                f"LibriSpeech folder {self.root} does not exist; set dataset.root, or dataset.download=true"
+            )
         home = self._home()
         for subset in self.listed:
             if not (home / subset).is_dir():

@@ -38,7 +38,7 @@ class Pieces:
             return [utterance]
         pieces: list[Utterance] = []
         start = utterance.start
-        while end - start >= self.minimum:
+        while end - start >= self.minimum - 1e-6:  # sums of seconds are not exact
             stop = min(start + self.seconds, end)
             pieces.append(replace(utterance, id=f"{utterance.id}@{len(pieces):03d}", text=None, start=start, stop=stop))
             start = stop

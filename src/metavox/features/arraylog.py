@@ -126,7 +126,9 @@ class ArrayLog:
             return False
         if "fields" in record:
             if record["fields"] != self._header():
-                raise MetavoxError(f"{self.folder} holds other fields than expected; delete this folder, it is made again")
+                raise MetavoxError(
+                    f"{self.folder} holds other fields than expected; delete this folder, it is made again"
+                )
             return True
         key = record["key"]
         if "skip" in record:

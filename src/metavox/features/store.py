@@ -69,7 +69,9 @@ class FeatureStore:
         for id, reason in list(skipped.items())[:10]:
             logger.warning("skipped %s: %s", id, reason)
         if len(skipped) > 10:
-            logger.warning("and %d more: %d of %d recordings skipped", len(skipped) - 10, len(skipped), len(skipped) + len(kept))
+            logger.warning(
+                "and %d more: %d of %d recordings skipped", len(skipped) - 10, len(skipped), len(skipped) + len(kept)
+            )
         return kept, skipped
 
     def span(self, utterance: Utterance) -> tuple[int, int]:

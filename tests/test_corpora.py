@@ -1,0 +1,203 @@
+"""Corpora: layouts found, transcripts read, voices stable, errors that name the way out."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from metavox.audio.files import read
+from metavox.corpora.espeak import EspeakCorpus, corpus_sentences, synthetic_speakers
+from metavox.corpora.folder import Folder
+from metavox.corpora.fsdd import FSDD
+from metavox.corpora.librispeech import LibriSpeech, parse_transcripts
+from metavox.corpora.pieces import Pieces
+from metavox.errors import ConfigError, MetavoxError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def test_sentences_are_many_different_and_short() -> None:
+    sentences = corpus_sentences()
+    assert len(sentences) == len(set(sentences)) >= 40
+    assert all(6 <= len(s.split()) <= 12 for s in sentences)
+
+
+def test_espeak_corpus_is_parallel_and_made_once(tmp_path: Path) -> None:
+    corpus = EspeakCorpus(tmp_path, voices=2, sentences=2)
+    corpus.prepare()
+    utterances = corpus.utterances()
+    assert len(utterances) == 4 and len({u.id for u in utterances}) == 4
+    assert len({u.speaker for u in utterances}) == 2 and len({u.text for u in utterances}) == 2
+    assert all(0.8 < len(read(u.path, 16000)) / 16000 < 5 for u in utterances)
+    written = {u.path: u.path.read_bytes() for u in utterances}
+    utterances[0].path.unlink()
+    times = [u.path.stat().st_mtime_ns for u in utterances[1:]]
+    corpus.prepare()
+    assert [u.path.stat().st_mtime_ns for u in utterances[1:]] == times  # only the missing one was made
+    assert {u.path: u.path.read_bytes() for u in utterances} == written  # and it came out the same
+
+
+def test_more_voices_keep_the_first() -> None:
+    few, many = synthetic_speakers(5), synthetic_speakers(100)
+    assert many[:5] == few
+    assert len({s.name for s in many}) == 100
+    assert len({s.timbre for s in many[:24]}) == 24
+    assert synthetic_speakers(5, seed=1) != few
+
+
+@pytest.mark.parametrize("counts", [{"voices": 0}, {"voices": 10**6}, {"sentences": 1000}, {"sentences": 0}])
+def test_espeak_corpus_refuses_impossible_sizes(tmp_path: Path, counts: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="espeak corpus"):
+        EspeakCorpus(tmp_path, **counts)
+
+
+def make_librispeech(root: Path) -> Path:
+    home = root / "LibriSpeech"
+    touch(home, "test-other/84/7/84-7-0001.flac", "test-other/84/7/84-7-0000.flac", "train-clean-100/9/3/9-3-0000.flac")
+    touch(home, "SPEAKERS.TXT", "train-clean-100/9/3/notes.txt")
+    (home / "test-other/84/7/84-7.trans.txt").write_text("84-7-0000 GO DO YOU HEAR\n84-7-0001 IT'S LATE\n")
+    return home
+
+
+def test_librispeech_from_either_root(tmp_path: Path) -> None:
+    home = make_librispeech(tmp_path)
+    utterances = LibriSpeech(home).utterances()
+    assert utterances == LibriSpeech(tmp_path).utterances()
+    found = [(u.id, u.speaker, u.text, u.subset) for u in utterances]
+    assert found == [
+        ("84-7-0000", "84", "go do you hear", "test-other"),
+        ("84-7-0001", "84", "it's late", "test-other"),
+        ("9-3-0000", "9", None, "train-clean-100"),
+    ]
+
+
+def test_librispeech_subsets(tmp_path: Path) -> None:
+    home = make_librispeech(tmp_path)
+    speakers = lambda subsets: {u.speaker for u in LibriSpeech(home, subsets).utterances()}  # noqa: E731
+    assert speakers(["train-clean-100"]) == {"9"}
+    assert speakers({"train": ["train-clean-100"], "test": ["test-other"]}) == {"9", "84"}
+    assert speakers({"train": ["train-clean-100"], "validation": ["train-clean-100"]}) == {"9"}
+    assert speakers({"train": ["train-clean-100"], "test": 0.2}) == {"9", "84"}  # a share is drawn from all
+    with pytest.raises(ConfigError, match=r"no subset 'train-clean'; there are .*train-clean-100"):
+        LibriSpeech(home, ["train-clean"]).utterances()
+    with pytest.raises(MetavoxError, match=r"dev-clean is not in .*download"):
+        LibriSpeech(home, ["dev-clean"]).utterances()
+
+
+def test_librispeech_missing_or_empty(tmp_path: Path) -> None:
+    with pytest.raises(MetavoxError, match="does not exist"):
+        LibriSpeech(tmp_path / "no").utterances()
+    with pytest.raises(MetavoxError, match="holds no recording"):
+        LibriSpeech(tmp_path).utterances()
+
+
+def test_transcript_lines() -> None:
+    lines = ["1-2-0000 A B", "", "1-2-0001 C", "1-2-0002"]
+    assert parse_transcripts(lines) == {"1-2-0000": "a b", "1-2-0001": "c"}
+
+
+def with_downloader(monkeypatch: pytest.MonkeyPatch, download: object) -> None:
+    """Puts `download` where torchaudio's LibriSpeech downloader is; the real one fetches gigabytes."""
+    fake = SimpleNamespace(datasets=SimpleNamespace(LIBRISPEECH=download))
+    monkeypatch.setattr("metavox.audio.torchaudio_import.torchaudio", lambda: fake)
+
+
+def test_librispeech_download_moves_in_a_whole_subset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, fetched = make_librispeech(tmp_path), []
+
+    def fetch(root: Path, url: str, download: bool) -> None:
+        fetched.append(url)
+        touch(root / "LibriSpeech", f"{url}/5/1/5-1-0000.flac", "README.TXT")
+
+    with_downloader(monkeypatch, fetch)
+    corpus = LibriSpeech(tmp_path, {"train": ["dev-clean"], "test": ["test-other"]}, download=True)
+    corpus.prepare()
+    corpus.prepare()
+    assert fetched == ["dev-clean"]
+    assert [u.id for u in corpus.utterances()] == ["5-1-0000", "84-7-0000", "84-7-0001"]
+    assert not list(home.glob(".*partial"))
+
+
+def test_librispeech_download_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(root: Path, url: str, download: bool) -> None:
+        touch(root / "LibriSpeech", f"{url}/5/1/5-1-0000.flac")  # half unpacked
+        raise OSError("Name or service not known")
+
+    with_downloader(monkeypatch, fetch)
+    corpus = LibriSpeech(tmp_path, ["dev-clean"], download=True)
+    with pytest.raises(MetavoxError, match=r"dev-clean could not be downloaded .*network"):
+        corpus.prepare()
+    assert not (tmp_path / "LibriSpeech/dev-clean").exists()
+    with pytest.raises(ConfigError, match="list subsets"):
+        LibriSpeech(tmp_path, download=True).prepare()
+    with pytest.raises(ConfigError, match="no subset 'devclean'"):
+        LibriSpeech(tmp_path, ["devclean"], download=True).prepare()
+
+
+def test_folder_one_speaker_a_subfolder(tmp_path: Path) -> None:
+    touch(tmp_path, "ann/1.wav", "ann/deep/er/1.wav", "bob/1.flac", "bob/1.wav", "loose.wav", "ann/skip.doc")
+    (tmp_path / "ann/1.txt").write_text("Hello\n there. \n")
+    (tmp_path / "bob/1.lab").write_text("Good day.")
+    utterances = Folder(tmp_path, language="en-gb").utterances()
+    assert [(u.id, u.speaker, u.text) for u in utterances] == [
+        ("ann/1.wav", "ann", "Hello there."),
+        ("ann/deep/er/1.wav", "ann", None),
+        ("bob/1.flac", "bob", "Good day."),
+        ("bob/1.wav", "bob", "Good day."),
+    ]
+    assert {u.language for u in utterances} == {"en-gb"}
+
+
+def test_folder_errors(tmp_path: Path) -> None:
+    with pytest.raises(MetavoxError, match="does not exist"):
+        Folder(tmp_path / "no").utterances()
+    with pytest.raises(MetavoxError, match="holds no recording"):
+        Folder(tmp_path).utterances()
+    touch(tmp_path, "a.wav")
+    with pytest.raises(MetavoxError, match="no speakers"):
+        Folder(tmp_path).utterances()
+    touch(tmp_path, "ann/1.wav")
+    (tmp_path / "ann/1.txt").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(MetavoxError, match="not UTF-8"):
+        Folder(tmp_path).utterances()
+
+
+@pytest.mark.parametrize("folder", ["recordings/", "ann/"])
+def test_fsdd_in_both_layouts(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path, f"{folder}7_ann_12.wav", f"{folder}0_ann_3.wav", "metadata.wav")
+    found = [(u.id, u.speaker, u.text) for u in FSDD(tmp_path).utterances()]
+    assert found == [("0_ann_3", "ann", "zero"), ("7_ann_12", "ann", "seven")]
+
+
+def test_fsdd_errors(tmp_path: Path) -> None:
+    touch(tmp_path, "hello.wav")
+    with pytest.raises(MetavoxError, match="DIGIT_SPEAKER_TAKE"):
+        FSDD(tmp_path).utterances()
+
+
+def test_pieces_cut_long_recordings(tmp_path: Path) -> None:
+    (tmp_path / "ann").mkdir()
+    for name, seconds in (("long", 7.5), ("short", 1.5), ("rest", 6.4)):
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, round(8000 * seconds))
+        soundfile.write(tmp_path / f"ann/{name}.wav", noise, 8000)
+        (tmp_path / f"ann/{name}.txt").write_text("some words")
+    touch(tmp_path, "ann/unreadable.wav")
+    pieces = Pieces(Folder(tmp_path), seconds=3.0, minimum=1.0).utterances()
+    assert [(u.id, u.text, u.start, u.stop) for u in pieces] == [
+        ("ann/long.wav@000", None, 0.0, 3.0),
+        ("ann/long.wav@001", None, 3.0, 6.0),
+        ("ann/long.wav@002", None, 6.0, 7.5),
+        ("ann/rest.wav@000", None, 0.0, 3.0),
+        ("ann/rest.wav@001", None, 3.0, 6.0),
+        ("ann/short.wav", "some words", 0.0, None),
+        ("ann/unreadable.wav", None, 0.0, None),
+    ]
+    assert len(read(pieces[2].path, 8000, pieces[2].start, pieces[2].stop)) == 12000
+    with pytest.raises(ConfigError, match="minimum"):
+        Pieces(Folder(tmp_path), seconds=1.0, minimum=2.0)
