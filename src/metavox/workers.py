@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""One thread a worker: as many workers as cores, each with as many threads, would only wait for each other."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -35,6 +38,8 @@ def parallel_map(
 
 def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # for the children: this process has its threads already
     try:
         waiting: deque[Future[Any]] = deque()
         for item in items:
@@ -45,3 +50,5 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -26,6 +26,8 @@ from metavox.learner.tuning import tune_lr
 
 log = logging.getLogger(__name__)
 CEILING = "copy-synthesis"
+WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", "audio")}
+"""Callbacks that write files: the argument that says where, and the folder within the run."""
 
 
 def train(config: DictConfig) -> float:
@@ -82,8 +84,8 @@ def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, logger
     checkpoints = place / "checkpoints"
     callbacks = []
     for entry in config.callbacks.values():
-        kwargs = {"dirpath": str(checkpoints)} if entry["_target_"].endswith("ModelCheckpoint") else {}
-        callbacks.append(build(entry, **kwargs))
+        argument, folder = WRITES.get(entry["_target_"].rsplit(".", 1)[-1], (None, ""))
+        callbacks.append(build(entry, **({argument: str(place / folder)} if argument else {})))
     trainer: pl.Trainer = build(config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(place))
     if learner.algorithm.needs_training:
         last = checkpoints / "last.ckpt"

@@ -78,8 +78,7 @@ class MetaLearner(pl.LightningModule):
                 aligned = self.scorer.fast(y_hat, episodes.batch)["mcd"]
                 self._add(episodes, step, [[Score("mcd", f"aligned{y_hat.shape[-1]}", float(v))] for v in aligned])
                 converted = self.algorithm.predict(adapted, episodes.sources).detach()
-                identity = not adapted and not self.algorithm.needs_training
-                self._add(episodes, step, [self.scorer.full(i, list(c), identity)
+                self._add(episodes, step, [self.scorer.full(i, list(c), not adapted)
                                            for i, c in zip(episodes.info, converted, strict=True)])  # fmt: skip
 
     def curve(self, episodes: Episodes) -> list[tuple[int, Adapted]]:

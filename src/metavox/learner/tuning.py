@@ -24,7 +24,7 @@ def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[fl
     if not lrs:
         return float(rate)
     batches = [e.to(learner.device) for e in episodes]
-    losses = {lr: _loss(learner, batches, lr) for lr in sorted({*lrs, float(rate)})}
+    losses = {lr: _loss(learner, batches, lr) for lr in sorted({float(f"{r:.6g}") for r in (*lrs, float(rate))})}
     best = min(losses, key=losses.__getitem__)
     rate.fill_(best)
     log.info("inner rate by validation loss: %s -> %g",

@@ -12,7 +12,8 @@ import numpy as np
 
 from metavox.corpora.utterance import Utterance
 from metavox.features.frames import Features
-from metavox.features.store import ArrayLog, FeatureStore
+from metavox.features.arraylog import ArrayLog
+from metavox.features.store import FeatureStore
 from metavox.pairing.base import Alignment, Pairing
 from metavox.workers import parallel_map
 
@@ -44,12 +45,15 @@ class Alignments:
         return self.log.array("rows")
 
     def ensure(self, groups: Sequence[Group], workers: int | None = None) -> None:
-        """Aligns the groups that are not there yet, in parallel, resumably."""
-        missing = {key: group for group in groups if (key := self._key(group, 0)) not in self.log}
-        jobs = ((self.pairing, self.store.features, *self._spectra(group)) for group in missing.values())
-        results = parallel_map(_align, jobs, len(missing), "aligning", workers)
-        for group, alignments in zip(missing.values(), results, strict=True):
-            self._append(group, alignments)
+        """Aligns the groups that are not there yet, in parallel, resumably; a second process waits for the first."""
+        if all(self._key(group, 0) in self.log for group in groups):
+            return
+        with self.log.writing():
+            missing = {key: group for group in groups if (key := self._key(group, 0)) not in self.log}
+            jobs = ((self.pairing, self.store.features, *self._spectra(group)) for group in missing.values())
+            results = parallel_map(_align, jobs, len(missing), "alignments", workers)
+            for group, alignments in zip(missing.values(), results, strict=True):
+                self._append(group, alignments)
 
     def spans(self, group: Group) -> list[tuple[int, int]]:
         """(start, stop) into `rows` for every pair of the group."""

@@ -13,6 +13,11 @@ from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.normaliser import Normaliser
 
 
+UtterancePair = tuple[Utterance, Utterance]
+AlignedPair = tuple[np.ndarray, np.ndarray]
+"""Source and target frames [N, D] each, row by row."""
+
+
 class Episodes(NamedTuple):
     """B fixed tasks to adapt to and to score, with what the metrics need beside the aligned frames."""
 
@@ -33,8 +38,8 @@ class EpisodeInfo:
 
     source: str
     target: str
-    support: tuple[tuple[Utterance, Utterance], ...] = ()
-    query: tuple[tuple[Utterance, Utterance], ...] = ()
+    support: tuple[UtterancePair, ...] = ()
+    query: tuple[UtterancePair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,3 +124,21 @@ def pad(sequences: Sequence[np.ndarray], count: int, length: int) -> tuple[Tenso
     values += [values[-1]] * (count - len(values))
     mask += [torch.zeros(length, dtype=torch.bool)] * (count - len(mask))
     return torch.stack(values), torch.stack(mask)
+
+
+def stack_pairs(tasks: Sequence[Sequence[AlignedPair]]) -> Pairs:
+    """The aligned pairs of B tasks, padded to one length and one number of pairs."""
+    count, length = max(map(len, tasks)), max(len(x) for task in tasks for x, _ in task)
+    x, mask = zip(*(pad([x for x, _ in task], count, length) for task in tasks), strict=True)
+    y, _ = zip(*(pad([y for _, y in task], count, length) for task in tasks), strict=True)
+    return Pairs(torch.stack(x), torch.stack(y), torch.stack(mask))
+
+
+def stack_episodes(
+    support: Sequence[Sequence[AlignedPair]], query: Sequence[Sequence[AlignedPair]],
+    sources: Sequence[Sequence[np.ndarray]], info: tuple[EpisodeInfo, ...],
+) -> Episodes:  # fmt: skip
+    """B fixed tasks from the aligned pairs of each and its whole query sources [T, D]."""
+    count, length = max(map(len, sources)), max(len(s) for task in sources for s in task)
+    whole = torch.stack([pad(task, count, length)[0] for task in sources])
+    return Episodes(TaskBatch(stack_pairs(support), stack_pairs(query)), whole, info)

@@ -1,4 +1,4 @@
-"""Speech tasks as a LightningDataModule: corpus -> features -> pairs -> episodes."""
+"""Speech tasks as a LightningDataModule: corpus -> voice pairs -> features -> alignments -> episodes."""
 
 import logging
 from collections.abc import Sequence
@@ -6,23 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.utterance import Corpus, Utterance
-from metavox.errors import ConfigError, MetavoxError
+from metavox.errors import ConfigError
 from metavox.features.frames import Features
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Pairing, SpeakerPair
 from metavox.tasks.alignments import Alignments, Group, speech_frames
-from metavox.tasks.batch import Pairs, TaskBatch
-from metavox.tasks.episodes import EpisodeInfo, Episodes, EpisodeSampler, TaskTable, pad
+from metavox.tasks.batch import TaskBatch
+from metavox.tasks.episodes import EpisodeInfo, Episodes, EpisodeSampler, TaskTable, UtterancePair, stack_episodes
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.split import SpeakerSplit
+from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
 
 log = logging.getLogger(__name__)
-UtterancePair = tuple[Utterance, Utterance]
+FIXED_BATCH = 6
+"""Validation or test tasks adapted at once."""
 
 
 class SpeechTasks(pl.LightningDataModule):
@@ -39,44 +40,31 @@ class SpeechTasks(pl.LightningDataModule):
         voice_pairs: at most this many (source, target) voices are drawn for training.
         validation_tasks, test_tasks: at most this many fixed tasks; each is scored on up to `test_queries` utterances.
         pieces: cut recordings into pieces of this many seconds (for corpora with one long recording a speaker).
+        workers: processes for analysis and alignment; None for all cores.
+        settings: the corpus's own keys of the dataset config, which `corpus` has been built from.
     """
 
     def __init__(
         self, corpus: Corpus, features: Features, pairing: Pairing, split: SpeakerSplit, cache: str, shots: int = 5,
-        queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 100,
-        validation_tasks: int = 8, test_tasks: int = 24, test_queries: int = 4, pieces: float | None = None,
-        seed: int = 0, workers: int | None = None,
+        queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 60,
+        validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
+        seed: int = 0, workers: int | None = None, **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
-        for name, value in (("shots", shots), ("queries", queries), ("frames", frames), ("meta_batch", meta_batch)):
-            if value < 1:
-                raise ConfigError(f"dataset.{name} is {value}; it must be at least 1")
+        sizes = {"shots": shots, "queries": queries, "frames": frames, "meta_batch": meta_batch,
+                 "steps_per_epoch": steps_per_epoch, "voice_pairs": voice_pairs, "test_queries": test_queries,
+                 "validation_tasks": validation_tasks, "test_tasks": test_tasks}  # fmt: skip
+        for name, value in sizes.items():
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"dataset.{name} is {value}; it must be a whole number of at least 1")
         self.corpus = corpus if pieces is None else Pieces(corpus, pieces)
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
-        self.steps_per_epoch, self.voice_pairs, self.seed, self.workers = steps_per_epoch, voice_pairs, seed, workers
-        self.limits = {"validation": validation_tasks, "test": test_tasks}
-        self.test_queries = test_queries
+        self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
+        self.limits = {"train": voice_pairs, "validation": validation_tasks, "test": test_tasks}
         self.store = FeatureStore(Path(cache) / "features", features)
         self.alignments = Alignments(self.store, pairing)
         self.episodes: dict[str, list[EpisodeInfo]] = {}
-
-    # -- preparation ------------------------------------------------------------------------------------------------
-
-    def prepare(self) -> None:
-        """Does all that takes long, resumably: corpus, features, alignments. Idempotent."""
-        if self.episodes:
-            return
-        self.corpus.prepare()
-        utterances = self._analysed(self.corpus.utterances())
-        speakers = self.split(utterances)
-        log.info("speakers: %s", ", ".join(f"{len(v)} {k}" for k, v in speakers.items()))
-        voices = {name: self._voices(utterances, speakers, name) for name in ("train", "validation", "test")}
-        rendered = {u.id: u for pairs in voices.values() for v in pairs for pair in v.pairs for u in pair}
-        self.usable = {u.id for u in self._analysed(list(rendered.values()))}
-        self._training_table(voices["train"])
-        for name in ("validation", "test"):
-            self.episodes[name] = self._fixed(name, voices[name])
 
     @property
     def dims(self) -> dict[str, int]:
@@ -84,109 +72,106 @@ class SpeechTasks(pl.LightningDataModule):
         columns = len(range(*self.features.mapped.indices(self.features.dim)))
         return {"input": columns, "output": columns}
 
-    def _analysed(self, utterances: Sequence[Utterance]) -> list[Utterance]:
-        self.store.ensure(utterances, self.workers)
-        kept, skipped = self.store.usable(utterances)
-        for path, reason in list(skipped.items())[:10]:
-            log.warning("skipped %s: %s", path, reason)
-        if len(skipped) > 10:
-            log.warning("... and %d more recordings skipped", len(skipped) - 10)
-        if not kept:
-            raise MetavoxError(f"none of the {len(utterances)} recordings of {self.corpus.name} can be used; see above")
-        return kept
+    # -- preparation: all that takes long, resumably ------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Corpus, features, alignments, episodes. Does nothing the second time."""
+        if self.episodes:
+            return
+        self.corpus.prepare()
+        utterances = self.corpus.utterances()
+        speakers = self.split(utterances)
+        log.info("speakers: %s", ", ".join(f"{len(v)} for {k}" for k, v in speakers.items()))
+        voices = {name: self._voices(utterances, speakers, name) for name in ("train", "validation", "test")}
+        self._analyse(voices)
+        voices = {name: enough_pairs(self._usable(found), name, *self._need(name)) for name, found in voices.items()}
+        self._train_on(voices["train"])
+        self.episodes = {name: self._fixed(voices[name]) for name in ("validation", "test")}
+        log.info("tasks: %d for training, %d for validation, %d for testing; alignment cost %.2f",
+                 len(voices["train"]), len(voices["validation"]), len(voices["test"]), self.cost)  # fmt: skip
+
+    def _need(self, name: str) -> tuple[int, str]:
+        """Utterance pairs that a task of this split needs, and why."""
+        if name != "train":
+            return self.shots + 1, f"{self.shots} shots and a query"
+        why = f"{self.shots} shots and {self.queries} queries"
+        return (2 * max(self.shots, self.queries) if self.pairing.pooled else self.shots + self.queries), why
 
     def _voices(self, utterances: list[Utterance], speakers: dict[str, list[str]], name: str) -> list[SpeakerPair]:
-        """The voice pairs of a split that have pairs enough."""
+        """The voice pairs of a split, drawn among the speakers with utterances enough."""
         from_train = name != "train" and self.split.sources == "train"
-        targets = [u for u in utterances if u.speaker in speakers[name]]
+        targets = enough_speech(utterances, speakers[name], name, *self._need(name))
         sources = [u for u in utterances if u.speaker in speakers["train"]] if from_train else targets
-        limit = self.voice_pairs if name == "train" else self.limits[name]
-        found = self.pairing.speaker_pairs(sources, targets, limit, self.seed)
-        if name == "train":
-            need = 2 * max(self.shots, self.queries) if self.pairing.pooled else self.shots + self.queries
-        else:
-            need = self.shots + 1
-        short = {f"{v.source} > {v.target}": len(v.pairs) for v in found if len(v.pairs) < need}
-        enough = [v for v in found if len(v.pairs) >= need]
-        if short:
-            some = ", ".join(f"{voice} has {n}" for voice, n in list(short.items())[:5])
-            log.warning("%s: skipped %d of %d voice pairs with fewer than %d utterance pairs (%s ...)",
-                        name, len(short), len(found), need, some)
-        if not enough:
-            raise MetavoxError(
-                f"no voice pair for {name} has the {need} utterance pairs that {self.shots} shots"
-                f"{f' and {self.queries} queries' if name == 'train' else ' and 1 query'} need "
-                f"(the most is {max(short.values(), default=0)}); lower dataset.shots or dataset.queries, "
-                "or cut long recordings with dataset.pieces=2.0"
-            )
-        return enough
+        return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed)
 
-    def _training_table(self, voices: list[SpeakerPair]) -> None:
-        groups = [self._groups(self._clean(v)) for v in voices]
-        self.alignments.ensure([g for task in groups for g in task], self.workers)
+    def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> None:
+        wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
+        self.store.ensure(list(wanted.values()), self.workers)
+        kept, skipped = self.store.usable(list(wanted.values()))
+        report_skipped(skipped, len(wanted))
+        self.usable = {u.id for u in kept}
+
+    def _usable(self, voices: list[SpeakerPair]) -> list[SpeakerPair]:
+        keep = lambda pair: pair[0].id in self.usable and pair[1].id in self.usable  # noqa: E731
+        return [SpeakerPair(v.source, v.target, tuple(filter(keep, v.pairs))) for v in voices]
+
+    def _train_on(self, voices: list[SpeakerPair]) -> None:
+        """Alignments of the training pairs, the table that episodes are drawn from, the normalisation."""
+        groups = [self._groups(v.pairs, halves=True) for v in voices]
+        flat = [g for task in groups for g in task]
+        self.alignments.ensure(flat, self.workers)
+        self.cost = float(np.mean([self.alignments.cost(g) for g in flat]))
         spans = [[s for g in task for s in self.alignments.spans(g)] for task in groups]
         folds = [[i if self.pairing.pooled else -1 for i, g in enumerate(task) for _ in g] for task in groups]
         self.table = TaskTable.of(spans, folds)
-        self.train_voices = voices
-        chosen = {u.id: u for task in groups for g in task for pair in g for u in pair}
+        chosen = {u.id: u for g in flat for pair in g for u in pair}
         self.normaliser = Normaliser.fit(self._speech(u) for u in chosen.values())
 
-    def _clean(self, voices: SpeakerPair) -> list[UtterancePair]:
-        return [p for p in voices.pairs if p[0].id in self.usable and p[1].id in self.usable]
-
-    def _groups(self, pairs: list[UtterancePair]) -> list[Group]:
-        """Single pairs, or for pooled pairings two halves: support and query never share a pool."""
+    def _groups(self, pairs: Sequence[UtterancePair], halves: bool = False) -> list[Group]:
+        """What is aligned together: a pair; for pooled pairings all pairs, in training two halves (support and query
+        must never share a pool)."""
         if not self.pairing.pooled:
             return [(pair,) for pair in pairs]
         half = len(pairs) // 2
-        return [tuple(pairs[:half]), tuple(pairs[half:])]
+        return [tuple(pairs[:half]), tuple(pairs[half:])] if halves else [tuple(pairs)]
 
     def _speech(self, utterance: Utterance) -> np.ndarray:
         spectrum = self.store.frames(utterance).spectrum
         return spectrum[speech_frames(self.features.power(spectrum))][:, self.features.mapped]
 
-    def _fixed(self, name: str, voices: list[SpeakerPair]) -> list[EpisodeInfo]:
-        """Fixed episodes: the same for every algorithm, drawn by the seed."""
-        infos = []
-        for number, voice in enumerate(voices):
-            pairs = self._clean(voice)
-            order = np.random.default_rng([self.seed, number]).permutation(len(pairs))
-            chosen = [pairs[i] for i in order[: self.shots + self.test_queries]]
-            infos.append(EpisodeInfo(voice.source, voice.target, tuple(chosen[: self.shots]), tuple(chosen[self.shots :])))
-        self.alignments.ensure([g for e in infos for part in (e.support, e.query) for g in self._parts(part)], self.workers)
+    def _fixed(self, voices: list[SpeakerPair]) -> list[EpisodeInfo]:
+        """Fixed episodes, drawn by the seed: the same for every algorithm."""
+        infos = [self._episode(voice, np.random.default_rng([self.seed, i])) for i, voice in enumerate(voices)]
+        self.alignments.ensure([g for e in infos for part in (e.support, e.query) for g in self._groups(part)], self.workers)
         return infos
 
-    def _parts(self, pairs: tuple[UtterancePair, ...]) -> list[Group]:
-        return [pairs] if self.pairing.pooled else [(pair,) for pair in pairs]
+    def _episode(self, voice: SpeakerPair, rng: np.random.Generator) -> EpisodeInfo:
+        """K support pairs, and query pairs from other chapters (folders) of the target where there are any."""
+        pairs = [voice.pairs[i] for i in rng.permutation(len(voice.pairs))]
+        chapters = list(dict.fromkeys(target.path.parent for _, target in pairs))
+        pairs.sort(key=lambda pair: chapters.index(pair[1].path.parent))
+        support, rest = pairs[: self.shots], pairs[self.shots :]
+        seen = {target.path.parent for _, target in support}
+        query = [pair for pair in rest if pair[1].path.parent not in seen] or rest
+        return EpisodeInfo(voice.source, voice.target, tuple(support), tuple(query[: self.test_queries]))
 
-    # -- tensors ----------------------------------------------------------------------------------------------------
+    # -- tensors ------------------------------------------------------------------------------------------------------
 
     def collate(self, infos: Sequence[EpisodeInfo]) -> Episodes:
         """Fixed episodes as padded tensors of whole utterances."""
-        support = self._pairs([self._aligned(e.support) for e in infos])
-        query = self._pairs([self._aligned(e.query) for e in infos])
-        whole = [[self._spectrum(source) for source, _ in e.query] for e in infos]
-        count, length = max(map(len, whole)), max(len(s) for task in whole for s in task)
-        sources = torch.stack([pad(task, count, length)[0] for task in whole])
-        return Episodes(TaskBatch(support, query), sources, tuple(infos))
+        support, query = ([self._aligned(part) for part in parts] for parts in zip(*((e.support, e.query) for e in infos), strict=True))
+        whole = [[self._normalised(self.store.frames(s).spectrum) for s, _ in e.query] for e in infos]
+        return stack_episodes(support, query, whole, tuple(infos))
 
-    def _spectrum(self, utterance: Utterance) -> np.ndarray:
-        return self.normaliser.normalise(self.store.frames(utterance).spectrum[:, self.features.mapped])
-
-    def _aligned(self, pairs: tuple[UtterancePair, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _aligned(self, pairs: Sequence[UtterancePair]) -> list[tuple[np.ndarray, np.ndarray]]:
         spectrum, rows = self.store.array("spectrum"), self.alignments.rows
-        spans = [span for g in self._parts(pairs) for span in self.alignments.spans(g)]
-        both = [self.normaliser.normalise(np.asarray(spectrum[rows[a:b]][..., self.features.mapped])) for a, b in spans]
-        return [(xy[:, 0], xy[:, 1]) for xy in both]
+        spans = [span for g in self._groups(pairs) for span in self.alignments.spans(g)]
+        return [(self._normalised(spectrum[rows[a:b, 0]]), self._normalised(spectrum[rows[a:b, 1]])) for a, b in spans]
 
-    @staticmethod
-    def _pairs(tasks: list[list[tuple[np.ndarray, np.ndarray]]]) -> Pairs:
-        count, length = max(map(len, tasks)), max(len(x) for task in tasks for x, _ in task)
-        x, mask = zip(*(pad([x for x, _ in task], count, length) for task in tasks), strict=True)
-        y, _ = zip(*(pad([y for _, y in task], count, length) for task in tasks), strict=True)
-        return Pairs(torch.stack(x), torch.stack(y), torch.stack(mask))
+    def _normalised(self, spectrum: np.ndarray) -> np.ndarray:
+        return self.normaliser.normalise(np.asarray(spectrum[:, self.features.mapped]))
 
-    # -- Lightning --------------------------------------------------------------------------------------------------
+    # -- Lightning ----------------------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> DataLoader:
         """The meta-batches of the current epoch."""
@@ -195,7 +180,7 @@ class SpeechTasks(pl.LightningDataModule):
             self.table, self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser,
             self.meta_batch, self.shots, self.queries, self.frames, self.seed,
         )  # fmt: skip
-        return DataLoader(TrainingEpisodes(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch), batch_size=None)
+        return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
         return self._fixed_loader("validation")
@@ -205,10 +190,10 @@ class SpeechTasks(pl.LightningDataModule):
 
     def _fixed_loader(self, name: str) -> DataLoader:
         infos: Dataset = self.episodes[name]  # type: ignore[assignment]
-        return DataLoader(infos, batch_size=8, collate_fn=self.collate)
+        return DataLoader(infos, batch_size=FIXED_BATCH, collate_fn=self.collate)
 
 
-class TrainingEpisodes(Dataset):
+class _Training(Dataset):
     """`count` meta-batches of a sampler, starting at number `first`."""
 
     def __init__(self, sampler: EpisodeSampler, first: int, count: int) -> None:
@@ -218,6 +203,6 @@ class TrainingEpisodes(Dataset):
         return self.count
 
     def __getitem__(self, index: int) -> TaskBatch:
-        if index >= self.count:
+        if not 0 <= index < self.count:
             raise IndexError(index)
         return self.sampler.batch(self.first + index)

@@ -1,0 +1,106 @@
+"""What a person looks at and listens to in TensorBoard: adaptation curves, spectrograms, audio of fixed tasks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
+
+from metavox.audio.files import write
+from metavox.features.frames import Frames
+from metavox.learner.module import MetaLearner
+from metavox.learner.scorer import SpeechScorer
+from metavox.tasks.episodes import EpisodeInfo
+
+
+class Pictures(pl.Callback):
+    """Every `every_epochs` validations: the adaptation curve, and for the first `tasks` fixed tasks the spectrograms
+    and the audio of source, conversion, target and copy-synthesis. After the test the audio of as many test tasks is
+    written to `folder` as wav files."""
+
+    def __init__(self, every_epochs: int = 5, tasks: int = 2, folder: str | None = None) -> None:
+        self.every_epochs, self.tasks, self.folder = every_epochs, tasks, folder
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, MetaLearner)
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if not last and (trainer.current_epoch + 1) % self.every_epochs:
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                self._log(logger.experiment, trainer, learner)
+
+    def on_test_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, MetaLearner)
+        if self.folder is None or learner.scorer is None:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        for info in data.episodes["test"][: self.tasks]:
+            for name, frames in self._frames(info, data, learner).items():
+                wave = data.features.synthesise(frames)
+                write(Path(self.folder) / f"{info.source}-to-{info.target}_{name}.wav", wave, data.features.rate)
+
+    def _log(self, writer: SummaryWriter, trainer: pl.Trainer, learner: MetaLearner) -> None:
+        step = trainer.global_step
+        curves = _curves(trainer.callback_metrics)
+        writer.add_figure("val/adaptation_curve", draw_curves(curves), step)
+        if learner.scorer is None:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        for info in data.episodes["validation"][: self.tasks]:
+            voices = self._frames(info, data, learner)
+            tag = f"{info.source} to {info.target}"
+            writer.add_figure(f"spectrogram/{tag}", draw_spectrograms(voices, data.features.hop), step)
+            for name, frames in voices.items():
+                wave = torch.from_numpy(data.features.synthesise(frames))
+                writer.add_audio(f"audio {tag}/{name}", wave[None].clamp(-1, 1), step, data.features.rate)
+
+    @staticmethod
+    def _frames(info: EpisodeInfo, data: Any, learner: MetaLearner) -> dict[str, Frames]:
+        """The first query utterance as source, converted, target."""
+        assert isinstance(learner.scorer, SpeechScorer)
+        episodes = data.collate([info]).to(learner.device)
+        with torch.enable_grad():
+            adapted = learner.algorithm.adapt(episodes.batch.support)
+        converted = learner.algorithm.predict(adapted, episodes.sources).detach()[0]
+        return {
+            "source": data.store.frames(info.query[0][0]),
+            "converted": learner.scorer.frames(info, list(converted), not adapted)[0],
+            "target": data.store.frames(info.query[0][1]),
+        }
+
+
+def _curves(metrics: dict[str, torch.Tensor]) -> dict[str, dict[int, float]]:
+    """Logged "val_curve/NAME_at_STEP" -> {NAME: {STEP: value}}."""
+    found: dict[str, dict[int, float]] = {}
+    for key, value in metrics.items():
+        if key.startswith("val_curve/"):
+            name, step = key.removeprefix("val_curve/").rsplit("_at_", 1)
+            found.setdefault(name, {})[int(step)] = float(value)
+    return found
+
+
+def draw_curves(curves: dict[str, dict[int, float]]) -> Figure:
+    """One panel a metric: its value over the inner steps."""
+    figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
+    for axis, (name, points) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        axis.plot(*zip(*sorted(points.items()), strict=True), "o-")
+        axis.set(xlabel="inner steps", title=f"validation {name}")
+    return figure
+
+
+def draw_spectrograms(voices: dict[str, Frames], hop: float) -> Figure:
+    """Mel-cepstral spectrograms above each other, F0 as a line."""
+    figure = Figure(figsize=(8, 2 * len(voices)), layout="constrained")
+    for axis, (name, frames) in zip(figure.subplots(len(voices), 1, squeeze=False)[:, 0], voices.items(), strict=True):
+        angles = np.outer(np.arange(frames.spectrum.shape[1]), np.linspace(0, np.pi, 128))
+        axis.imshow((frames.spectrum @ np.cos(angles)).T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1))
+        axis.set(ylabel="warped frequency", title=name)
+        pitch = axis.twinx()
+        pitch.plot(np.arange(len(frames)) * hop, np.where(frames.f0 > 0, frames.f0, np.nan), "w", linewidth=1)
+        pitch.set(ylabel="F0 [Hz]", ylim=(50, 400))
+    return figure
