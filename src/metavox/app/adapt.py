@@ -63,14 +63,14 @@ def adapt(config: DictConfig) -> Path:
         path = Path(str(config.voice))
         if voice.provenance["source"] != sources.description:
             report.warnings.append(f"the voice was adapted from {voice.provenance['source']}, not from this source")
-    report.run = {"checkpoint": str(run.checkpoint), "checkpoint sha256": run.sha256}
+    report.run = {"run": str(run.checkpoint), "algorithm": type(run.algorithm).__name__}
     report.voice = {"voice file": str(path), **voice.provenance}
     report.source = sources.description
     convert(voice, run, sources, output, report)
     report.write(output)
     for warning in report.warnings:
         log.warning("warning: %s", warning)
-    log.info("%d files converted to %s; see report.md there. Voice: %s", len(report.files), output, path)
+    log.info("%d file(s) converted to %s; see report.md there. Voice: %s", len(report.files), output, path)
     return output
 
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from metavox.algorithms.base import Adapted
 from metavox.app.checkpoint import Run
-from metavox.app.material import AlignedPair, Material
+from metavox.app.material import Material
 from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import aligned_mcd
 from metavox.synthesis.voice import map_frames
-from metavox.tasks.episodes import stack_pairs
+from metavox.tasks.episodes import AlignedPair, stack_pairs
 
 
 class Fitted(NamedTuple):

@@ -15,13 +15,15 @@ from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
 from metavox.tasks.alignments import align_spectra
+from metavox.tasks.episodes import AlignedPair
 
 log = logging.getLogger(__name__)
 
 SENTENCES = 10
 """Sentences that a text-to-speech voice reads to be paired with a target without transcripts, about 30 s."""
 
-AlignedPair = tuple[np.ndarray, np.ndarray]
+HELD_OUT = 20
+"""At most this many recordings beyond the shots check the result; more would only take longer."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def gather(
     name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
     voice: TextVoice,
 ) -> Material:  # fmt: skip
-    """Aligns the first `shots` target recordings that can be paired, and the rest as held-out pairs.
+    """Aligns the first `shots` target recordings that can be paired, and those after them as held-out pairs.
 
     Raises MetavoxError when none can.
     """
@@ -102,7 +104,7 @@ def gather(
     if not pairs:
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
     support = _align(pairing, [s for s, _ in pairs[:shots]], [t for _, t in pairs[:shots]], features)
-    held_out = [p for s, t in pairs[shots:] for p in _align(pairing, [s], [t], features)]
+    held_out = [p for s, t in pairs[shots : shots + HELD_OUT] for p in _align(pairing, [s], [t], features)]
     return Material(name, support, held_out, [t.name for _, t in pairs[:shots]])
 
 
@@ -126,7 +128,7 @@ def _pooled(
     """Support and held-out pairs share no target recording, and no source recording where there are enough."""
     count = _enough(sources, targets[:shots])
     support = _align(pairing, sources[:count], targets[:shots], features)
-    rest = targets[shots:]
+    rest = targets[shots : shots + HELD_OUT]
     others = sources[count:] or sources
     held_out = _align(pairing, others[: _enough(others, rest)], rest, features) if rest else []
     return Material("nearest", support, held_out, [t.name for t in targets[:shots]])

@@ -57,7 +57,7 @@ class Report:
         """The report to read."""
         lines = ["# Voice conversion report", "", *self._warnings(), "## What was used", ""]
         lines += [f"- {key}: {_text(value)}" for part in (self.run, self.voice) for key, value in part.items()]
-        lines += [f"- source: {self.source}", ""]
+        lines += [f"- converted: {self.source}", ""]
         if self.metrics:
             lines += ["## Adaptation", "", f"MCD in dB by convention {self.metrics[0]['convention']}.", ""]
             lines += _table(self.metrics, ("pairs", "state", "frames", "loss", "mcd"))
@@ -82,7 +82,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return "; ".join(map(_text, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+        return ", ".join(map(_text, value))
+    if isinstance(value, dict):  # a recording; report.json has its sha256
+        return f"{value['path']} ({value['seconds']} s)"
     return "-" if value is None else str(value)

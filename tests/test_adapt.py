@@ -1,0 +1,357 @@
+"""adapt.py on synthetic speech: a run folder made on the spot, a few espeak recordings, every kind of bad input."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from metavox.app.adapt import adapt
+from metavox.app.arguments import quoted
+from metavox.app.build import build
+from metavox.app.checkpoint import load_run
+from metavox.app.recordings import find, signal_to_noise, transcript
+from metavox.audio.espeak import Espeak
+from metavox.audio.files import read, write
+from metavox.errors import AudioError, ConfigError, MetavoxError
+from metavox.features.world import World
+from metavox.synthesis.voice import Voice
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))
+TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
+Adapt = Callable[..., dict[str, Any]]
+
+
+def checkpoint() -> dict[str, Any]:
+    """A run that was never trained: the identity at the start, and gradient steps from there."""
+    config = {
+        "features": {"_target_": "metavox.features.world.World"},
+        "model": {"_target_": "metavox.models.mlp.MLP", "hidden": [32], "context": 1},
+        "algorithm": {
+            "_target_": "metavox.algorithms.baselines.Joint",
+            "inner": {"_target_": "metavox.algorithms.gradient.InnerLoop", "lr": 0.3, "steps": 5},
+        },
+    }
+    torch.manual_seed(0)
+    algorithm = build(config["algorithm"], model=build(config["model"], input_dim=24, output_dim=24))
+    stored = {
+        "version": 1, "config": config, "features": World().settings(), "dims": {"input": 24, "output": 24},
+        "normaliser": {"mean": [0.0] * 24, "scale": [0.3] * 24}, "shots": 2,
+    }  # fmt: skip
+    return {"metavox": stored, "state_dict": {f"algorithm.{k}": v for k, v in algorithm.state_dict().items()}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "checkpoints").mkdir()
+    torch.save(checkpoint(), folder / "checkpoints" / "final.ckpt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """source/ and target/ with the same three sentences by two voices, transcripts beside the target's; other/ too."""
+    root = tmp_path_factory.mktemp("speech")
+    for folder, voice in (("source", "en-us+m3"), ("target", "en-us+f2"), ("other", "en-us+f4")):
+        for i, text in enumerate(TEXTS):
+            name = f"{i}.wav" if folder != "other" else f"other{i}.wav"
+            write(root / folder / name, *Espeak(voice).speak(text))
+            if folder == "target":
+                (root / folder / f"{i}.txt").write_text(text)
+    return root
+
+
+@pytest.fixture
+def run_adapt(tmp_path: Path, run: Path) -> Adapt:
+    """adapt with the given settings -> the report."""
+
+    def call(**settings: Any) -> dict[str, Any]:
+        pairing = settings.pop("pairing", "auto")
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = compose("adapt", [f"pairing={pairing}"])
+        given = {"run": run, "output": tmp_path / "out"} | settings
+        plain = {k: [str(p) for p in v] if isinstance(v, list) else v for k, v in given.items()}
+        config = OmegaConf.merge(config, {k: str(v) if isinstance(v, Path) else v for k, v in plain.items()})
+        return json.loads((adapt(config) / "report.json").read_text())
+
+    return call
+
+
+def test_recordings_of_the_same_name_are_converted_towards_the_target(
+    run_adapt: Adapt, speech: Path, tmp_path: Path
+) -> None:
+    report = run_adapt(target=speech / "target", source=speech / "source", shots=2, consent="it is a machine")
+    assert report["voice"]["pairing"] == "parallel"
+    assert report["voice"]["consent"] == "it is a machine"
+    assert [Path(r["path"]).name for r in report["voice"]["target"]] == ["0.wav", "1.wav"]
+    loss = {(m["pairs"], m["state"]): m["loss"] for m in report["metrics"]}
+    assert loss["support", "adapted"] < 0.9 * loss["support", "before adaptation"]
+    assert loss["held-out", "adapted"] < loss["held-out", "unconverted"]
+    assert abs(12 * np.log2(report["f0"]["output"] / report["f0"]["target"])) < 1.5
+    assert abs(12 * np.log2(report["f0"]["source"] / report["f0"]["target"])) > 4
+    for i in range(3):
+        for folder in ("", "reference"):
+            wave = read(tmp_path / "out" / folder / f"{i}.wav", 16000)
+            assert len(wave) == pytest.approx(len(read(speech / "source" / f"{i}.wav", 16000)), abs=400)
+    assert "Adaptation" in (tmp_path / "out" / "report.md").read_text()
+    assert not [p for p in (tmp_path / "out").rglob("*") if "partial" in p.name]
+
+
+def test_a_voice_is_used_again_without_adapting(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
+    first = run_adapt(target=speech / "target", source=speech / "source")
+    voice = tmp_path / "out" / "target.voice"
+    again = run_adapt(run=None, voice=voice, source=speech / "source", output=tmp_path / "again")
+    for name in ("0.wav", "1.wav", "2.wav"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert again["metrics"] == [] and again["voice"]["date"] == first["voice"]["date"]
+    assert not (tmp_path / "again" / "target.voice").exists()
+    other = run_adapt(run=None, voice=voice, source=speech / "other" / "other0.wav", output=tmp_path / "third")
+    assert any("not from this source" in warning for warning in other["warnings"])
+
+
+@pytest.mark.parametrize(("target", "pairing"), [("target", "tts"), ("other", "nearest")])
+def test_text_is_spoken_in_the_target_voice(
+    run_adapt: Adapt, speech: Path, tmp_path: Path, target: str, pairing: str
+) -> None:
+    report = run_adapt(target=speech / target, text="Good morning, how are you?")
+    assert report["voice"]["pairing"] == pairing
+    assert abs(12 * np.log2(report["f0"]["output"] / report["f0"]["target"])) < 2
+    assert len(read(tmp_path / "out" / "speech.wav", 16000)) > 16000
+
+
+def test_without_common_names_or_transcripts_frames_are_matched(run_adapt: Adapt, speech: Path) -> None:
+    report = run_adapt(target=speech / "other", source=speech / "source" / "0.wav", steps=2, lr=0.1)
+    voice = report["voice"]
+    assert (voice["pairing"], voice["shots"], voice["steps"], voice["lr"]) == ("nearest", 2, 2, 0.1)
+    assert {m["pairs"] for m in report["metrics"]} == {"support", "held-out"}
+
+
+def test_zero_steps_change_nothing_but_pitch(run_adapt: Adapt, speech: Path) -> None:
+    metrics = run_adapt(target=speech / "target", source=speech / "source", steps=0)["metrics"]
+    assert len({round(m["loss"], 6) for m in metrics if m["pairs"] == "support"}) == 1
+
+
+def test_bad_recordings_are_skipped_and_named(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(speech / "other", folder)
+    wave = read(folder / "other0.wav", 48000)
+    soundfile.write(folder / "silent.wav", np.zeros(16000), 16000)
+    soundfile.write(folder / "stereo.wav", np.stack([wave, wave], axis=1), 48000, subtype="FLOAT")
+    soundfile.write(folder / "deep.flac", wave, 48000, subtype="PCM_24")
+    soundfile.write(folder / "telephone.wav", read(folder / "other1.wav", 8000), 8000)
+    soundfile.write(folder / "loud.wav", np.clip(20 * wave, -1, 1), 48000)
+    (folder / "empty.wav").touch()
+    (folder / "broken.flac").write_bytes(b"fLaC" + bytes(100))
+    report = run_adapt(target=folder, source=speech / "source" / "0.wav", steps=1)
+    assert {Path(p).name for p in report["skipped"]} == {"silent.wav", "empty.wav", "broken.flac"}
+    warnings = "\n".join(report["warnings"])
+    assert "telephone.wav: recorded at 8000 Hz" in warnings
+    assert "loud.wav" in warnings and "clipped" in warnings
+    assert "little speech" in warnings
+    assert all(reason in (tmp_path / "out" / "report.md").read_text() for reason in report["skipped"].values())
+
+
+BAD_SETTINGS = {
+    "neither source nor text": ({"source": None}, "source= .* or text="),
+    "both source and text": ({"text": "hello"}, "not both"),
+    "neither target nor voice": ({"target": None}, "target= .* or voice="),
+    "no run": ({"run": None}, "run is missing"),
+    "no output": ({"output": None}, "output is missing"),
+    "nothing to speak": ({"source": None, "text": "?! ..."}, "no letter"),
+    "no shots": ({"shots": 0}, "shots is 0"),
+    "half a step": ({"steps": 1.5}, "steps is 1.5"),
+    "a rate that is a word": ({"lr": "high"}, "lr is high"),
+    "missing target": ({"target": "/nowhere/at/all"}, "target: .*does not exist"),
+    "empty list": ({"source": []}, "source= .* or text="),
+    "unmatched pattern": ({"source": "/nowhere/*.wav"}, "does not exist"),
+    "missing run": ({"run": "/nowhere/at/all"}, "does not exist"),
+    "missing voice": ({"target": None, "voice": "/nowhere/a.voice"}, "does not exist"),
+    "tts without transcripts": ({"pairing": "tts", "target": "other"}, "pairing=nearest"),
+    "parallel without a match": ({"pairing": "parallel", "target": "other"}, "pairing=nearest"),
+    "espeak has no such voice": ({"speaker": "en-us+zebra"}, "zebra"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_bad_settings_give_one_clear_error_and_no_file(
+    run_adapt: Adapt, speech: Path, tmp_path: Path, case: str
+) -> None:
+    changes, message = BAD_SETTINGS[case]
+    settings = {"target": speech / "target", "source": speech / "source"} | changes
+    if settings["target"] == "other":
+        settings["target"] = speech / "other"
+    with pytest.raises(MetavoxError, match=message) as error:
+        run_adapt(**settings)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_outputs_never_replace_inputs_or_land_on_a_file(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(speech / "source", own)
+    before = (own / "0.wav").read_bytes()
+    with pytest.raises(MetavoxError, match="would replace"):
+        run_adapt(target=speech / "target", source=own, output=own)
+    assert (own / "0.wav").read_bytes() == before and len(list(own.iterdir())) == 3
+    with pytest.raises(MetavoxError, match="is a file"):
+        run_adapt(target=speech / "target", source=own, output=own / "0.wav" / "below")
+
+
+def test_only_unusable_recordings_are_an_error(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match="no recording can be used"):
+        run_adapt(target=tmp_path / "bad", source=speech / "source")
+    with pytest.raises(MetavoxError, match="holds no recording"):
+        run_adapt(target=speech / "target", source=tmp_path_empty(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+def tmp_path_empty(tmp_path: Path) -> Path:
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+def test_a_voice_of_another_run_is_refused(run_adapt: Adapt, speech: Path, tmp_path: Path, run: Path) -> None:
+    run_adapt(target=speech / "target", source=speech / "source", steps=1)
+    content = checkpoint()
+    content["state_dict"]["algorithm.model.head.bias"] += 1
+    torch.save(content, tmp_path / "other.ckpt")
+    voice = tmp_path / "out" / "target.voice"
+    with pytest.raises(ConfigError, match="another run"):
+        run_adapt(voice=voice, run=tmp_path / "other.ckpt", source=speech / "source", output=tmp_path / "again")
+    shutil.copytree(run, tmp_path / "moved")
+    run_adapt(voice=voice, run=tmp_path / "moved", source=speech / "source" / "0.wav", output=tmp_path / "again")
+    with pytest.raises(ConfigError, match="no effect"):
+        run_adapt(voice=voice, source=speech / "source", steps=3)
+
+
+def change(**stored: Any) -> dict[str, Any]:
+    content = checkpoint()
+    content["metavox"] |= stored
+    return content
+
+
+BAD_CHECKPOINTS: dict[str, tuple[Any, str]] = {
+    "not a file of torch": (b"hello", "damaged"),
+    "another torch file": ({"state_dict": {}}, "not a checkpoint of train.py"),
+    "a newer version": (change(version=2), "version 2"),
+    "no speech": (change(normaliser=None), "without speech"),
+    "other features": (change(features=World().settings() | {"hop": 0.01}), "hop: 0.01 there, 0.005 here"),
+    "other weights": (checkpoint() | {"state_dict": {}}, "do not fit"),
+    "code of its own": (
+        change(config=checkpoint()["metavox"]["config"] | {"model": {"_target_": "os.abort"}}),
+        "trust",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CHECKPOINTS)
+def test_checkpoints_that_cannot_be_used_say_why(tmp_path: Path, case: str) -> None:
+    content, message = BAD_CHECKPOINTS[case]
+    path = tmp_path / "final.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(MetavoxError, match=message):
+        load_run(path)
+
+
+def test_a_run_is_found_by_its_best_checkpoint(tmp_path: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(MetavoxError, match="holds no checkpoint"):
+        load_run(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(run / "checkpoints" / "final.ckpt", tmp_path / "checkpoints" / "last.ckpt")
+    assert load_run(tmp_path).checkpoint.name == "last.ckpt"
+    assert "not finished" in caplog.text
+    shutil.copy(run / "checkpoints" / "final.ckpt", tmp_path / "checkpoints" / "final.ckpt")
+    loaded = load_run(tmp_path)
+    assert (loaded.checkpoint.name, loaded.shots) == ("final.ckpt", 2)
+
+
+SENTENCES = (
+    "Hello, world!", "Don't stop: (now) [x] {y} = $5 #", r"a\b", "ends\\", r"it\'s", "${oops}", 'say "hi"', "x${a}'",
+    "äöü 你好", " led ", "1e5", "true", "[not a list", "a=b",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_any_sentence_survives_the_command_line(sentence: str) -> None:
+    (argument,) = quoted([f"text={sentence}"], ["text"])
+    assert OmegaConf.create({"text": OverridesParser.create().parse_override(argument).value()}).text == sentence
+
+
+def test_lists_quotes_and_other_keys_are_left_to_hydra() -> None:
+    given = ["source=[a.wav,b.wav]", "source='a b'", "text=null", "steps=3", "--help", "source="]
+    assert quoted(given, ["source", "text"]) == given
+
+
+def test_files_folders_and_patterns_name_recordings(tmp_path: Path) -> None:
+    wave = 0.1 * np.sin(np.arange(8000) / 5)
+    for name in ("a/x.wav", "a/deep/x.wav", "b/x.wav", "b/x.flac"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, wave, 16000)
+    assert list(find(str(tmp_path / "a"), "source").values()) == ["deep/x", "x"]
+    assert len(find(str(tmp_path / "*" / "*.wav"), "source")) == 2
+    assert sorted(find([str(tmp_path / "a" / "x.wav"), str(tmp_path / "b")], "source").values()) == ["x", "x_2", "x_3"]
+
+
+def test_transcripts_are_found_where_people_keep_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Said  in\na text file")
+    (tmp_path / "84-1.trans.txt").write_text("84-1-0000 GO DO YOU HEAR\n")
+    assert transcript(tmp_path / "a.wav") == "Said in a text file"
+    assert transcript(tmp_path / "84-1-0000.flac") == "go do you hear"
+    assert transcript(tmp_path / "84-1-0001.flac") is None
+
+
+@pytest.mark.parametrize("level", [10, 30])
+def test_signal_to_noise_is_near_the_truth(level: int) -> None:
+    rng = np.random.default_rng(0)
+    loud = np.repeat(np.arange(16) % 2, 4000) * rng.normal(size=64000)
+    noise = 10 ** (-level / 20) * rng.normal(size=64000)
+    assert signal_to_noise(loud + noise, 16000) == pytest.approx(level, abs=3)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, str(ROOT / "adapt.py"), *arguments], env=environment, cwd=ROOT,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+
+
+def test_the_command_ends_with_one_sentence_and_code_2(tmp_path: Path, speech: Path) -> None:
+    done = command(f"run={tmp_path}", f"target={speech / 'target'}", "text=Hello, world", f"output={tmp_path / 'o'}")
+    assert done.returncode == 2
+    assert "holds no checkpoint" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None:
+    speakers = sorted((DATA / "LibriSpeech" / "test-other").glob("*"))
+    if len(speakers) < 2:
+        pytest.skip(f"no LibriSpeech/test-other in {DATA}; set METAVOX_TEST_DATA")
+    source, *targets = (sorted(s.rglob("*.flac"), key=lambda p: p.stat().st_size)[:2] for s in speakers[:2])
+    (target,) = targets
+    done = command(
+        f"run={run}", f"target=[{target[0]},{target[1]}]", f"source={source[0]}", f"output={tmp_path / 'out'}"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["voice"]["pairing"] == "nearest"
+    loss = {m["state"]: m["loss"] for m in report["metrics"] if m["pairs"] == "support"}
+    assert loss["adapted"] < loss["before adaptation"]
+    assert len(Voice.load(tmp_path / "out" / f"{target[0].stem}.voice").adapted) > 0
