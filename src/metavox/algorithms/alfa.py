@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.base import refuse_lr
 from metavox.algorithms.engines.base import Rule, State
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
@@ -21,12 +20,12 @@ class ALFA(MAML):
         super().__init__(model, inner, order)
         layers, steps = len(self.names), max(inner.steps, 1)
         self.rates = nn.Parameter(torch.full((layers, steps), inner.lr))
+        self.inner_lr = None
         self.decays = nn.Parameter(torch.ones(layers, steps))
         self.generator = nn.Sequential(Linear(2 * layers, hidden), nn.ReLU(), ZeroLinear(hidden, 2 * layers))
 
     def update(self, lr: float | None) -> Rule:
         """(1 - b_j) p + a_j g"""
-        refuse_lr("ALFA", lr)
         return self._rule
 
     def _rule(self, step: int, weights: State, grads: State) -> State:

@@ -16,7 +16,6 @@ class CAVIA(MAML):
     """
 
     def __init__(self, model: nn.Module, inner: InnerLoop, context_inputs: int, order: str = "second") -> None:
-        self.size = context_inputs
         context = context_of(model, context_inputs, "CAVIA").requires_grad_()
         super().__init__(model, inner, order)
         self.names = ["context"]
@@ -24,4 +23,5 @@ class CAVIA(MAML):
 
     def start(self, tasks: int) -> State:
         """Zeros [B, C]: theta has no say in where the context starts."""
-        return {"context": torch.zeros(tasks, self.size).to(self.inner_lr).requires_grad_()}
+        context = self.per_task(self.model.get_parameter("context"), tasks)
+        return {"context": torch.zeros_like(context).requires_grad_()}

@@ -48,10 +48,11 @@ class InnerLoop:
 class GradientAlgorithm(MetaAlgorithm):
     """Adapts some parameters of the network by gradient steps on the support loss.
 
-    `inner_lr` is a buffer: a rate tuned on validation speakers travels in the checkpoint.
+    `inner_lr` is a buffer: a rate tuned on validation speakers travels in the checkpoint. It is None in algorithms that
+    learn their rates; those refuse another one.
     """
 
-    inner_lr: Tensor
+    inner_lr: Tensor | None
 
     def __init__(self, model: nn.Module, inner: InnerLoop) -> None:
         super().__init__(model, inner.steps if inner.test_steps is None else inner.test_steps, inner.engine)
@@ -63,9 +64,14 @@ class GradientAlgorithm(MetaAlgorithm):
         """The fast weights before the first step, [B, ...]: theta for every task."""
         return {name: self.per_task(self.model.get_parameter(name), tasks) for name in self.names}
 
+    def rate(self, lr: float | None) -> Tensor:
+        """The inner learning rate, replaced by `lr` where given."""
+        assert self.inner_lr is not None
+        return self.inner_lr if lr is None else torch.tensor(lr)
+
     def update(self, lr: float | None) -> Rule | Optimizer:
         """One inner step; here by the named optimiser."""
-        return Optimizer(self.inner.optimizer, self.inner_lr if lr is None else torch.tensor(lr))
+        return Optimizer(self.inner.optimizer, self.rate(lr))
 
     def descend(
         self, support: Pairs, at: Sequence[int], graph: Graph, lr: float | None = None, minibatch: int | None = None
@@ -80,6 +86,8 @@ class GradientAlgorithm(MetaAlgorithm):
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.curve`."""
         check_steps(at)
+        if lr is not None and self.inner_lr is None:
+            raise ConfigError(f"{type(self).__name__} learns its inner rates: leave lr out.")
         if lr is not None and not lr > 0:
             raise ConfigError(f"Inner learning rate {lr}: give a number above 0.")
         return [{n: p.detach() for n, p in state.items()} for state in self.descend(support, at, "detached", lr)]

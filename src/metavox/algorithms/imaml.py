@@ -26,7 +26,7 @@ class IMAML(GradientAlgorithm):
 
     def update(self, lr: float | None) -> Rule:
         """a (g + lam (p - theta))"""
-        rate = self.inner_lr if lr is None else lr
+        rate = self.rate(lr)
         theta: State = {}
 
         def rule(step: int, weights: State, grads: State) -> State:

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.base import refuse_lr
 from metavox.algorithms.engines.base import Optimizer, Rule, State
 from metavox.algorithms.gradient import InnerLoop, twice_differentiable
 from metavox.algorithms.maml import MAML
@@ -32,13 +31,12 @@ class MAMLpp(MAML):
         self.rates = nn.ParameterList(
             [nn.Parameter(torch.full((max(inner.steps, 1),), inner.lr)) for _ in self.names if learn_rates]
         )
+        if learn_rates:
+            self.inner_lr = None
 
     def update(self, lr: float | None) -> Rule | Optimizer:
         """a_{l,j} g, or the named optimiser where the rates are not learned."""
-        if not len(self.rates):
-            return super().update(lr)
-        refuse_lr("MAML++ with learned rates", lr)
-        return self._rule
+        return self._rule if len(self.rates) else super().update(lr)
 
     def _rule(self, step: int, weights: State, grads: State) -> State:
         amounts: State = {}

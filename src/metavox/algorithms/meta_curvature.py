@@ -22,7 +22,7 @@ class MetaCurvature(MAML):
 
     def update(self, lr: float | None) -> Rule:
         """a M g"""
-        rate = self.inner_lr if lr is None else lr
+        rate = self.rate(lr)
 
         def rule(step: int, weights: State, grads: State) -> State:
             return {n: rate * self._curved(grads[n], f) for n, f in zip(self.names, self.factors, strict=True)}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from metavox.algorithms.base import refuse_lr
 from metavox.algorithms.engines.base import Rule, State
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
@@ -26,11 +25,10 @@ class MetaSGD(MAML):
         super().__init__(model, inner, order)
         first = inner.lr if alpha is None else torch.empty(()).uniform_(alpha[0], alpha[1]).item()
         self.alpha = nn.ParameterList(torch.full_like(model.get_parameter(name), first) for name in self.names)
-        self._warned = False
+        self.inner_lr, self._warned = None, False
 
     def update(self, lr: float | None) -> Rule:
         """alpha (.) g"""
-        refuse_lr("Meta-SGD", lr)
         return self._rule
 
     def _rule(self, step: int, weights: State, grads: State) -> State:
