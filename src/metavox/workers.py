@@ -1,10 +1,11 @@
 """Ordered parallel map over processes, with a progress bar and bounded memory."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -37,7 +38,7 @@ def parallel_map(
 
 
 def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # for the children: this process has its threads already
     try:
@@ -52,3 +53,15 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent is killed would wait for its next item forever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

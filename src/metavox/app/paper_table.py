@@ -93,6 +93,6 @@ def _legend(paper: Mapping[str, Any], rows: Sequence[Row], printed: Any) -> list
         f"Made by `{paper['command']}`. Scale {paper['scale']}: {len({row['seed'] for row in rows})} seeds; "
         f"{sum(cells.values()) / 60:.0f} minutes of one core for training, all seeds of a cell together. "
         "n is seeds x test tasks, the same tasks for every method and seed.",
-        "The mean is over all tasks, also those that diverged (loss above 1000, or no number); the interval is over tasks.",
+        "The mean is over all tasks, also those that diverged (loss above 1000 or no number); the interval is over tasks.",
         *(f"{mark}: {SEEN[mark]}." for mark in marks),
     ]

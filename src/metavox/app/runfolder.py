@@ -54,11 +54,11 @@ class RunFolder:
         """The algorithms whose results are there."""
         return {row["algorithm"] for row in self.rows()}
 
-    def add_rows(self, algorithm: str, rows: Sequence[dict[str, Any]], lr: float | None) -> None:
+    def add_rows(self, algorithm: str, rows: Sequence[dict[str, Any]]) -> None:
         """Adds the test results of one algorithm, all or nothing."""
         choices = self.config["choices"]
         common = {"dataset": choices["dataset"], "pairing": choices["pairing"], "algorithm": algorithm,
-                  "seed": self.config["seed"], "lr": lr}  # fmt: skip
+                  "seed": self.config["seed"]}  # fmt: skip
         self.write_rows([*self.rows(), *({**common, **row} for row in rows)])
 
     def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:

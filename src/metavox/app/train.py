@@ -17,7 +17,7 @@ from tqdm import tqdm
 from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.runfolder import FREE, RunFolder, flatten, load_yaml
-from metavox.app.table import render, summarise
+from metavox.app.table import by_metric, by_steps, summarise
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
 from metavox.learner.module import MetaLearner
@@ -72,10 +72,10 @@ def contest(config: DictConfig, algorithm: Any, name: str, place: Path, data: An
     )  # fmt: skip
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
     trainer = fit(config, learner, place, data, loggers)
-    lr = tune_lr(learner, data.val_dataloader(), config.evaluation.lrs)
+    tune_lr(learner, data.val_dataloader(), config.evaluation.lrs)
     write_whole(place / "checkpoints" / "final.ckpt", as_bytes(learner))
     trainer.test(learner, datamodule=data, verbose=False)
-    folder.add_rows(name, learner.rows, lr)
+    folder.add_rows(name, learner.rows)
     log_hyperparameters(loggers, config, algorithm, learner.rows)
 
 
@@ -127,7 +127,7 @@ def ceiling(config: DictConfig, data: Any, folder: RunFolder) -> None:
     for info in tqdm(data.episodes["test"], desc="copy-synthesis", dynamic_ncols=True):
         ids = {"source": info.source, "target": info.target, "shots": data.shots, "steps": 0}
         rows += [{**ids, **s._asdict()} for s in score.ceiling(info)]
-    folder.add_rows(CEILING, rows, None)
+    folder.add_rows(CEILING, rows)
 
 
 def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, rows: list[dict[str, Any]]) -> None:
@@ -146,13 +146,15 @@ def report(config: DictConfig, folder: RunFolder, seconds: float) -> float:
     """Prints the tables, writes summary.json and says where to look."""
     rows = folder.rows()
     summary = summarise(rows)
-    for metric in summary:
-        log.info("\n%s", render(summary, metric))
+    metric = next(
+        m for m in (*(m for m in summary if m.startswith("mcd/sprocket")), "mcd/aligned24", "loss/mse") if m in summary
+    )
+    own, steps = summary[metric][config.choices.algorithm], config.algorithm.get("inner", {}).get("steps", 0)
+    log.info("\n%s\n\n%s", by_steps(summary, metric), by_metric(summary, steps))
     folder.write_summary({"method": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
     log.info("\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s\nadapt:        python adapt.py run=%s "
              "target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path, folder.path, folder.path)  # fmt: skip
-    own = next(table[config.choices.algorithm] for m, table in summary.items() if m.startswith(("mcd/", "loss/")))
-    return float(own[max(own, key=int)]["mean"])
+    return float(own.get(str(steps), own["0"])["mean"])
 
 
 def quiet() -> None:

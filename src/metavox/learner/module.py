@@ -14,6 +14,7 @@ from metavox.evaluation.metrics import Score
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 
+
 class Scorer(Protocol):
     """Turns converted query utterances into scores that mean something to a listener."""
 
@@ -33,7 +34,7 @@ class MetaLearner(pl.LightningModule):
     Args:
         algorithm: what adapts and what gives the outer loss.
         optimizer: parameters -> outer optimiser.
-        steps: inner steps at which the adaptation curve is scored, ascending.
+        steps: inner steps at which the adaptation curve is scored; the algorithm's own number is added.
         scorer: speech metrics; None for tasks without speech.
         extra: plain containers stored in every checkpoint under "metavox": all that adaptation needs beside the weights.
     """
@@ -44,7 +45,9 @@ class MetaLearner(pl.LightningModule):
     ) -> None:  # fmt: skip
         super().__init__()
         self.algorithm, self.optimizer, self.scorer = algorithm, optimizer, scorer
-        self.steps, self.extra = sorted(set(steps)), extra or {}
+        self.steps = sorted({*steps, algorithm.steps})
+        self.extra = extra or {}
+        self.lrs: dict[int, float] = {}  # number of steps -> tuned inner rate; the algorithm's own where not tuned
         self.rows: list[dict[str, Any]] = []
 
     def configure_optimizers(self) -> Optimizer:
@@ -82,10 +85,13 @@ class MetaLearner(pl.LightningModule):
                                            for i, c in zip(episodes.info, converted, strict=True)])  # fmt: skip
 
     def curve(self, episodes: Episodes) -> list[tuple[int, Adapted]]:
-        """The adapted states along the inner steps. Lightning switches gradients off; adaptation needs them."""
-        at = sorted({*self.steps, self.algorithm.steps})
+        """The adapted state after each number of steps. Lightning switches gradients off; adaptation needs them."""
+        found: dict[int, Adapted] = {}
         with torch.enable_grad():
-            return list(zip(at, self.algorithm.curve(episodes.batch.support, at), strict=True))
+            for lr in {self.lrs.get(step) for step in self.steps}:
+                at = [step for step in self.steps if self.lrs.get(step) == lr]
+                found |= zip(at, self.algorithm.curve(episodes.batch.support, at, lr), strict=True)
+        return [(step, found[step]) for step in self.steps]
 
     def query(self, adapted: Adapted, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """y_hat [B, Q, T, D] and the loss [B] on the query pairs."""
@@ -98,7 +104,7 @@ class MetaLearner(pl.LightningModule):
         for info, task in zip(episodes.info, scores, strict=True):
             self.rows += [
                 {"source": info.source, "target": info.target, "shots": episodes.batch.support.x.shape[1],
-                 "steps": step, "metric": metric, "convention": convention, "value": value}
+                 "steps": step, "lr": self.lrs.get(step), "metric": metric, "convention": convention, "value": value}
                 for metric, convention, value in task
             ]  # fmt: skip
 

@@ -98,7 +98,9 @@ def draw_spectrograms(voices: dict[str, Frames], hop: float) -> Figure:
     figure = Figure(figsize=(8, 2 * len(voices)), layout="constrained")
     for axis, (name, frames) in zip(figure.subplots(len(voices), 1, squeeze=False)[:, 0], voices.items(), strict=True):
         angles = np.outer(np.arange(frames.spectrum.shape[1]), np.linspace(0, np.pi, 128))
-        axis.imshow((frames.spectrum @ np.cos(angles)).T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1))
+        axis.imshow(
+            (frames.spectrum @ np.cos(angles)).T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1)
+        )
         axis.set(ylabel="warped frequency", title=name)
         pitch = axis.twinx()
         pitch.plot(np.arange(len(frames)) * hop, np.where(frames.f0 > 0, frames.f0, np.nan), "w", linewidth=1)

@@ -12,31 +12,33 @@ from metavox.tasks.episodes import Episodes
 log = logging.getLogger(__name__)
 
 
-def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[float]) -> float | None:
-    """Sets `algorithm.inner_lr` to the candidate of lowest validation query loss after `algorithm.steps` steps.
+def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[float]) -> None:
+    """Chooses, for every number of inner steps that is scored, the rate of lowest validation query loss.
 
-    The rate the algorithm was trained with is a candidate too. Returns the rate; None where there is nothing to tune.
+    One rate for all would favour the algorithms whose best rate does not depend on the number of steps. The rate the
+    algorithm was trained with is a candidate too. The choice for `algorithm.steps` becomes `algorithm.inner_lr`, which
+    travels in the checkpoint. Does nothing for an algorithm without an inner rate.
     """
     algorithm = learner.algorithm
-    rate = getattr(algorithm, "inner_lr", None)
-    if rate is None or not algorithm.steps:
-        return None
-    if not lrs:
-        return float(rate)
+    own = getattr(algorithm, "inner_lr", None)
+    if own is None or not lrs:
+        return
     batches = [e.to(learner.device) for e in episodes]
-    losses = {lr: _loss(learner, batches, lr) for lr in sorted({float(f"{r:.6g}") for r in (*lrs, float(rate))})}
-    best = min(losses, key=losses.__getitem__)
-    rate.fill_(best)
-    log.info("inner rate by validation loss: %s -> %g",
-             ", ".join(f"{lr:g}: {loss:.4f}" for lr, loss in losses.items()), best)  # fmt: skip
-    return best
+    candidates = sorted({float(f"{lr:.6g}") for lr in (*lrs, float(own))})
+    losses = {lr: _losses(learner, batches, lr) for lr in candidates}
+    learner.lrs = {step: min(candidates, key=lambda lr: losses[lr][step]) for step in learner.steps if step}
+    if algorithm.steps:
+        own.fill_(learner.lrs[algorithm.steps])
+    log.info("inner rates by validation loss: %s", ", ".join(f"{s} steps {lr:g}" for s, lr in learner.lrs.items()))
 
 
-def _loss(learner: MetaLearner, batches: Sequence[Episodes], lr: float) -> float:
-    values = []
+def _losses(learner: MetaLearner, batches: Sequence[Episodes], lr: float) -> dict[int, float]:
+    """Mean validation query loss after each number of steps, infinite where a task diverged."""
+    sums = dict.fromkeys(learner.steps, 0.0)
     for episodes in batches:
         with torch.enable_grad():
-            adapted = learner.algorithm.adapt(episodes.batch.support, lr=lr)
-        values.append(learner.query(adapted, episodes)[1])
-    mean = float(torch.cat(values).mean())
-    return mean if math.isfinite(mean) else math.inf
+            states = learner.algorithm.curve(episodes.batch.support, learner.steps, lr)
+        for step, adapted in zip(learner.steps, states, strict=True):
+            loss = float(learner.query(adapted, episodes)[1].sum())
+            sums[step] += loss if math.isfinite(loss) else math.inf
+    return sums

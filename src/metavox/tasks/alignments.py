@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from metavox.corpora.utterance import Utterance
-from metavox.features.frames import Features
 from metavox.features.arraylog import ArrayLog
+from metavox.features.frames import Features
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Alignment, Pairing
 from metavox.workers import parallel_map
@@ -88,8 +88,10 @@ def align_spectra(
     Silence is dropped before the pairing sees the frames and the path is translated back.
     """
     kept = [[speech_frames(features.power(s)) for s in side] for side in (sources, targets)]
-    spoken = [[s[k][:, features.mapped] for s, k in zip(side, keep, strict=True)]
-              for side, keep in zip((sources, targets), kept, strict=True)]
+    spoken = [
+        [s[k][:, features.mapped] for s, k in zip(side, keep, strict=True)]
+        for side, keep in zip((sources, targets), kept, strict=True)
+    ]
     starts = np.cumsum([0, *(len(t) for t in targets)])
     target_frames = np.concatenate([k + start for k, start in zip(kept[1], starts[:-1], strict=True)])
     return [

@@ -12,7 +12,6 @@ from metavox.corpora.utterance import Utterance
 from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.normaliser import Normaliser
 
-
 UtterancePair = tuple[Utterance, Utterance]
 AlignedPair = tuple[np.ndarray, np.ndarray]
 """Source and target frames [N, D] each, row by row."""

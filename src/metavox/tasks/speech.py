@@ -142,24 +142,34 @@ class SpeechTasks(pl.LightningDataModule):
     def _fixed(self, voices: list[SpeakerPair]) -> list[EpisodeInfo]:
         """Fixed episodes, drawn by the seed: the same for every algorithm."""
         infos = [self._episode(voice, np.random.default_rng([self.seed, i])) for i, voice in enumerate(voices)]
-        self.alignments.ensure([g for e in infos for part in (e.support, e.query) for g in self._groups(part)], self.workers)
+        self.alignments.ensure(
+            [g for e in infos for part in (e.support, e.query) for g in self._groups(part)], self.workers
+        )
         return infos
 
     def _episode(self, voice: SpeakerPair, rng: np.random.Generator) -> EpisodeInfo:
-        """K support pairs, and query pairs from other chapters (folders) of the target where there are any."""
+        """K support pairs and query pairs; the query from other chapters (folders) of the target, or else from other
+        recordings, where there are any."""
         pairs = [voice.pairs[i] for i in rng.permutation(len(voice.pairs))]
-        chapters = list(dict.fromkeys(target.path.parent for _, target in pairs))
-        pairs.sort(key=lambda pair: chapters.index(pair[1].path.parent))
+        places = [(target.path.parent, target.path) for _, target in pairs]
+        ranks = [list(dict.fromkeys(level)) for level in zip(*places, strict=True)]
+        pairs.sort(key=lambda pair: (ranks[0].index(pair[1].path.parent), ranks[1].index(pair[1].path)))
         support, rest = pairs[: self.shots], pairs[self.shots :]
-        seen = {target.path.parent for _, target in support}
-        query = [pair for pair in rest if pair[1].path.parent not in seen] or rest
-        return EpisodeInfo(voice.source, voice.target, tuple(support), tuple(query[: self.test_queries]))
+        for place in (lambda u: u.path.parent, lambda u: u.path):
+            seen = {place(target) for _, target in support}
+            query = [pair for pair in rest if place(pair[1]) not in seen]
+            if query:
+                break
+        return EpisodeInfo(voice.source, voice.target, tuple(support), tuple((query or rest)[: self.test_queries]))
 
     # -- tensors ------------------------------------------------------------------------------------------------------
 
     def collate(self, infos: Sequence[EpisodeInfo]) -> Episodes:
         """Fixed episodes as padded tensors of whole utterances."""
-        support, query = ([self._aligned(part) for part in parts] for parts in zip(*((e.support, e.query) for e in infos), strict=True))
+        support, query = (
+            [self._aligned(part) for part in parts]
+            for parts in zip(*((e.support, e.query) for e in infos), strict=True)
+        )
         whole = [[self._normalised(self.store.frames(s).spectrum) for s, _ in e.query] for e in infos]
         return stack_episodes(support, query, whole, tuple(infos))
 

@@ -67,7 +67,9 @@ class SpeakerSplit:
             found = [s for s in speakers if name in (s, subsets[s])]
             if not found:
                 known = sorted({str(s) for s in subsets.values() if s}) + speakers
-                raise ConfigError(f"dataset.split names {name!r}, which is no subset and no speaker; "
-                                  f"there are: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}")
+                raise ConfigError(
+                    f"dataset.split names {name!r}, which is no subset and no speaker; "
+                    f"there are: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}"
+                )
             chosen += found
         return sorted(set(chosen))

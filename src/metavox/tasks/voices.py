@@ -44,7 +44,9 @@ def report_skipped(skipped: Mapping[str, str], total: int) -> None:
 def _report(short: Mapping[str, int], total: int, what: str, need: int, why: str) -> None:
     if len(short) == total:
         most = max(short.values(), default=0)
-        raise MetavoxError(f"none of the {total} {what} has the {need} utterances that {why} need (most: {most}); {WAY_OUT}")
+        raise MetavoxError(
+            f"none of the {total} {what} has the {need} utterances that {why} need (most: {most}); {WAY_OUT}"
+        )
     if short:
         some = ", ".join(f"{name} has {n}" for name, n in list(short.items())[:NAMED])
         log.warning("skipped %d of %d %s with fewer than the %d utterances that %s need: %s%s", len(short), total, what,
