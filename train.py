@@ -1,7 +1,7 @@
 """Meta-trains an algorithm on tasks between voices and tests it on unseen voices beside the baselines.
 
-    python train.py
-    python train.py dataset=librispeech dataset.root=DIR algorithm=reptile
+python train.py
+python train.py dataset=librispeech dataset.root=DIR algorithm=reptile
 """
 
 import hydra
