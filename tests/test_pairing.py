@@ -164,7 +164,7 @@ def test_inca_finds_more_true_pairs_than_one_search() -> None:
     y = (x @ (np.eye(8) + 0.25 * rng.normal(size=(8, 8))) + 3).astype(np.float32)
 
     def hits(iterations: int) -> float:
-        path = Nearest(iterations, anchor=20).align([x], [y])[0].path
+        path = Nearest(iterations, anchor=20, context=0).align([x], [y])[0].path
         return float((path[:, 0] == path[:, 1]).mean())
 
     assert hits(10) > hits(0) + 0.1
@@ -215,3 +215,20 @@ def test_tts_without_any_transcript_names_the_way_out(tmp_path: Path) -> None:
 def test_tts_refuses_a_voice_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="zebra"):
         TTS(["en-us+zebra"], tmp_path)
+
+
+def test_context_tells_apart_what_single_frames_confuse() -> None:
+    rng = np.random.default_rng(11)
+    words = rng.normal(size=(40, 2))  # 40 sounds in random order, each of which looks like some other
+    x = np.repeat(words[rng.integers(0, 40, 300)], 4, axis=0) + 0.3 * rng.normal(size=(1200, 2))
+    y = x + 0.3 * rng.normal(size=x.shape)
+
+    def hits(context: int) -> float:
+        path = Nearest(0, context=context).align([x[:600], x[600:]], [y])[0].path
+        return float((path[:, 0] == path[:, 1]).mean())
+
+    assert hits(4) > 1.5 * hits(0)
+
+
+def test_context_does_not_reach_into_the_next_utterance() -> None:
+    assert Nearest(context=2)._neighbours([3, 2]).tolist() == [[0, 0, 2], [0, 1, 2], [0, 2, 2], [3, 3, 4], [3, 4, 4]]
