@@ -13,6 +13,7 @@ from torch import Tensor
 from metavox.algorithms.base import MetaAlgorithm
 from metavox.tasks.batch import Pairs, TaskBatch
 
+torch.set_num_threads(1)  # tiny networks: more threads only wait for each other
 CONF = Path(__file__).parents[1] / "conf"
 ROSTER = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 UNTRAINED = ("identity", "ridge", "scratch")

@@ -80,34 +80,30 @@ class MetaAlgorithm(nn.Module):
         """
         losses = self.task_losses(batch)
         lost = diverged(losses.detach(), self.limit)
-        if self.training:
-            self.outer_steps += 1
-        metrics = {"diverged": lost.float().mean()}
-        if not lost.any():
-            self._lost = 0
-            return losses.mean() * self.replicas, metrics
-        return self._without(batch, lost), metrics
-
-    def _without(self, batch: TaskBatch, lost: Tensor) -> Tensor:
-        """The outer loss of the other tasks, computed afresh: in a backward pass 0 * NaN is NaN, so masking is no way.
-
-        Lost tasks are replaced by one that converged, with weight 0.
-        """
-        kept = (~lost).view(self.replicas, -1)
-        if kept.any(1).all():
-            self._lost = 0
-            rows = torch.arange(len(lost), device=lost.device).view_as(kept)
-            first = rows.gather(1, kept.int().argmax(1, keepdim=True))  # a task that converged, of each replica
-            rows = torch.where(kept, rows, first).flatten()
-            losses = self.task_losses(TaskBatch(*(Pairs(*(t[rows] for t in pairs)) for pairs in batch)))
-            return (losses.view_as(kept) * kept).sum(1).div(kept.sum(1)).sum()
-        self._lost += 1
+        loss = self._without(batch, lost) if lost.any() else losses.mean() * self.replicas
+        self._lost = self._lost + 1 if lost.all() else 0
         if self._lost >= PATIENCE:
             raise ConfigError(
                 f"The inner loop diverged on every task of {PATIENCE} meta-batches in a row: lower the inner learning "
                 "rate, take fewer inner steps, or clip the inner gradient."
             )
-        return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), lost.new_zeros((), dtype=torch.float))
+        if self.training:
+            self.outer_steps += 1
+        return loss, {"diverged": lost.float().mean()}
+
+    def _without(self, batch: TaskBatch, lost: Tensor) -> Tensor:
+        """The outer loss of the other tasks, computed afresh: in a backward pass 0 * NaN is NaN, so masking is no way.
+
+        Lost tasks are replaced by one that converged, with weight 0; where there is none the loss is 0.
+        """
+        kept = (~lost).view(self.replicas, -1)
+        if not kept.any(1).all():
+            return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), torch.zeros(()).to(lost.device))
+        rows = torch.arange(len(lost), device=lost.device).view_as(kept)
+        first = rows.gather(1, kept.int().argmax(1, keepdim=True))  # a task that converged, of each replica
+        rows = torch.where(kept, rows, first).flatten()
+        losses = self.task_losses(TaskBatch(*(Pairs(*(t[rows] for t in pairs)) for pairs in batch)))
+        return (losses.view_as(kept) * kept).sum(1).div(kept.sum(1)).sum()
 
 
 def refuse_lr(name: str, lr: float | None) -> None:
