@@ -17,10 +17,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from metavox.app.adapt import adapt
+from metavox.app.adapt import adapt, name_of
 from metavox.app.arguments import quoted
 from metavox.app.build import build
 from metavox.app.checkpoint import load_run
+from metavox.app.material import spread
 from metavox.app.recordings import find, signal_to_noise, transcript
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
@@ -96,7 +97,7 @@ def test_recordings_of_the_same_name_are_converted_towards_the_target(
     report = run_adapt(target=speech / "target", source=speech / "source", shots=2, consent="it is a machine")
     assert report["voice"]["pairing"] == "parallel"
     assert report["voice"]["consent"] == "it is a machine"
-    assert [Path(r["path"]).name for r in report["voice"]["target"]] == ["0.wav", "1.wav"]
+    assert [Path(r["path"]).name for r in report["voice"]["target"]] == ["0.wav", "2.wav"]
     loss = {(m["pairs"], m["state"]): m["loss"] for m in report["metrics"]}
     assert loss["support", "adapted"] < 0.9 * loss["support", "before adaptation"]
     assert loss["held-out", "adapted"] < loss["held-out", "unconverted"]
@@ -139,6 +140,20 @@ def test_without_common_names_or_transcripts_frames_are_matched(run_adapt: Adapt
     assert {m["pairs"] for m in report["metrics"]} == {"support", "held-out"}
 
 
+def test_a_voice_is_named_after_its_recordings() -> None:
+    named = {"speech/anna": "anna", "speech/anna/": "anna", "speech/ben.wav": "ben", "speech/carl/*.wav": "carl"}
+    assert {path: name_of(path) for path in named} == named
+    assert name_of(["x/dora.flac", "y/emil.flac"]) == "dora"
+    assert name_of("/") == "target"
+
+
+def test_shots_are_spread_over_the_recordings() -> None:
+    assert spread("abcdefghi", 3) == (["a", "e", "i"], ["b", "c", "d", "f", "g", "h"])
+    assert spread("ab", 5) == (["a", "b"], [])
+    assert spread("abc", 1) == (["a"], ["b", "c"])
+    assert spread("", 2) == ([], [])
+
+
 def test_zero_steps_change_nothing_but_pitch(run_adapt: Adapt, speech: Path) -> None:
     metrics = run_adapt(target=speech / "target", source=speech / "source", steps=0)["metrics"]
     assert len({round(m["loss"], 6) for m in metrics if m["pairs"] == "support"}) == 1
@@ -158,8 +173,8 @@ def test_bad_recordings_are_skipped_and_named(run_adapt: Adapt, speech: Path, tm
     report = run_adapt(target=folder, source=speech / "source" / "0.wav", steps=1)
     assert {Path(p).name for p in report["skipped"]} == {"silent.wav", "empty.wav", "broken.flac"}
     warnings = "\n".join(report["warnings"])
-    assert "telephone.wav: recorded at 8000 Hz" in warnings
-    assert "loud.wav" in warnings and "clipped" in warnings
+    assert "1 of 7 target recordings (telephone.wav) are recorded below 16000 Hz" in warnings
+    assert "1 of 7 target recordings (loud.wav) are clipped" in warnings
     assert "little speech" in warnings
     assert all(reason in (tmp_path / "out" / "report.md").read_text() for reason in report["skipped"].values())
 

@@ -80,8 +80,9 @@ def as_list(value: Any) -> list[str]:
 
 
 def name_of(target: Any) -> str:
-    """A name for the voice: its folder's, or that of its first recording."""
-    return Path(as_list(target)[0].rstrip("/*.")).stem or "target"
+    """A name for the voice: that of the folder, or of the first recording; patterns have none of their own."""
+    parts = Path(as_list(target)[0]).resolve().parts
+    return next((Path(part).stem for part in reversed(parts[1:]) if not set("*?[") & set(part)), "target")
 
 
 def run_of(config: DictConfig, voice: Voice | None) -> Run:

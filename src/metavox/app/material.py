@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from metavox.pairing.parallel import spoken
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
 
+Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
 SENTENCES = 10
@@ -90,7 +92,7 @@ def gather(
     name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
     voice: TextVoice,
 ) -> Material:  # fmt: skip
-    """Aligns the first `shots` target recordings that can be paired, and those after them as held-out pairs.
+    """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs.
 
     Raises MetavoxError when none can.
     """
@@ -103,9 +105,10 @@ def gather(
     pairs = [pair for pair in pairs if _fits(*pair)]
     if not pairs:
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
-    support = _align(pairing, [s for s, _ in pairs[:shots]], [t for _, t in pairs[:shots]], features)
-    held_out = [p for s, t in pairs[shots : shots + HELD_OUT] for p in _align(pairing, [s], [t], features)]
-    return Material(name, support, held_out, [t.name for _, t in pairs[:shots]])
+    chosen, rest = spread(pairs, shots)
+    support = _align(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
+    held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
+    return Material(name, support, held_out, [t.name for _, t in chosen])
 
 
 def correspond(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
@@ -126,12 +129,19 @@ def _pooled(
     pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features
 ) -> Material:
     """Support and held-out pairs share no target recording, and no source recording where there are enough."""
-    count = _enough(sources, targets[:shots])
-    support = _align(pairing, sources[:count], targets[:shots], features)
-    rest = targets[shots : shots + HELD_OUT]
-    others = sources[count:] or sources
-    held_out = _align(pairing, others[: _enough(others, rest)], rest, features) if rest else []
-    return Material("nearest", support, held_out, [t.name for t in targets[:shots]])
+    chosen, rest = spread(targets, shots)
+    near, others = spread(sources, _enough(sources, chosen))
+    support = _align(pairing, near, chosen, features)
+    rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
+    held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
+    return Material("nearest", support, held_out, [t.name for t in chosen])
+
+
+def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
+    """`count` items evenly spread over the sequence, and the others. Neighbours in a folder tend to say the same."""
+    chosen = set(np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int).tolist())
+    others = [item for i, item in enumerate(items) if i not in chosen]
+    return [items[i] for i in sorted(chosen)], others
 
 
 def _enough(sources: Sequence[Speech], targets: Sequence[Speech]) -> int:

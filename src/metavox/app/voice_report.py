@@ -13,6 +13,7 @@ from metavox.features.frames import Features
 ENOUGH_VOICED = 10.0  # seconds; the pitch statistics of a voice are guesses below
 QUIET_ROOM = 15.0  # dB of signal over noise; studio recordings have 40 and more
 CLIPPED = 1e-4  # share of the samples
+NAMED = 3  # recordings that a warning names
 
 
 @dataclass
@@ -29,16 +30,20 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
     def judge(self, recordings: Sequence[Recording], role: str, features: Features) -> None:
-        """Adds a warning for every recording that is worse than it could be."""
-        for r in recordings:
-            found = []
-            if r.quality.clipped > CLIPPED:
-                found.append(f"{100 * r.quality.clipped:.2g} % of the samples clipped; record at a lower level")
-            if r.quality.snr < QUIET_ROOM:
-                found.append(f"noisy (about {r.quality.snr:.0f} dB signal to noise); record in a quieter place")
-            if r.quality.rate < features.rate:
-                found.append(f"recorded at {r.quality.rate} Hz: there is nothing above {r.quality.rate // 2} Hz")
-            self.warnings += [f"{role} {r.path}: {problem}" for problem in found]
+        """Adds a warning for everything that makes recordings worse than they could be, naming the first few."""
+        problems = {
+            "clipped; record at a lower level": [r for r in recordings if r.quality.clipped > CLIPPED],
+            f"noisy (less than about {QUIET_ROOM:.0f} dB signal to noise); record in a quieter place": [
+                r for r in recordings if r.quality.snr < QUIET_ROOM
+            ],
+            f"recorded below {features.rate} Hz: their upper frequencies are missing": [
+                r for r in recordings if r.quality.rate < features.rate
+            ],
+        }
+        for problem, found in problems.items():
+            if found:
+                names = ", ".join(r.path.name for r in found[:NAMED]) + (" ..." if len(found) > NAMED else "")
+                self.warnings.append(f"{len(found)} of {len(recordings)} {role} recordings ({names}) are {problem}")
 
     def judge_amount(self, recordings: Sequence[Recording]) -> None:
         """Adds a warning when the target has said too little."""
