@@ -42,7 +42,9 @@ def run_paper(paper: Plain) -> Path:
         raise ConfigError(f"Unknown paper.scale={paper['scale']}: use one of {', '.join(paper['scales'])}.")
     settings = {**paper, **paper["scales"][paper["scale"]]}
     folder = Path(paper["output"])
-    cells = [{**settings, "cell": (m, k)} for m in settings["methods"] for k in settings["train_shots"]]
+    cells = [
+        {**settings, "cell": (m, k)} for m in settings.get("only", settings["methods"]) for k in settings["train_shots"]
+    ]
     missing = [cell for cell in cells if not _file(folder, cell).exists()]
     log.info("%s: %d cells, %d to run", paper["name"], len(cells), len(missing))
     for cell, rows in zip(
@@ -68,7 +70,9 @@ def run_cell(cell: Plain) -> list[dict[str, Any]]:
     began = time.process_time()
     algorithm = replicated([build(cell, method, seed) for seed in range(cell["seeds"])])
     if algorithm.needs_training:
-        train(algorithm, cell, {**cell["outer"], **method.get("outer", {})}, shots)
+        train(
+            algorithm, cell, {**cell["outer"], **method.get("outer", {})}, shots, method.get("queries", cell["queries"])
+        )
     seconds = round(time.process_time() - began, 1)
     rows = []
     for test_shots in [shots] if cell["test"]["shots"] == "train" else cell["test"]["shots"]:
@@ -87,7 +91,7 @@ def build(cell: Plain, method: Plain, seed: int) -> MetaAlgorithm:
     return hydra.utils.instantiate(arguments, model=MLP(1, 1, **network), _convert_="all")
 
 
-def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int) -> None:
+def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int, queries: int) -> None:
     """Meta-trains all replicas, each on the tasks of its own seed."""
     sources = [SinusoidTasks(**cell["tasks"], seed=seed) for seed in range(algorithm.replicas)]
     parameters = [p for p in algorithm.parameters() if p.requires_grad]
@@ -99,7 +103,7 @@ def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int) -> No
     for index in range(iterations):
         if outer.get("anneal"):  # linearly to 0
             optimizer.param_groups[0]["lr"] = outer["lr"] * (1 - index / iterations)
-        batch = joined([s.batch(index, outer["tasks"], shots, cell["queries"]) for s in sources])
+        batch = joined([s.batch(index, outer["tasks"], shots, queries) for s in sources])
         loss, _ = algorithm.outer_loss(batch)
         optimizer.zero_grad()
         loss.backward()

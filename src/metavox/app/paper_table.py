@@ -41,8 +41,8 @@ def table(paper: Mapping[str, Any], rows: Sequence[Row]) -> str:
     lines = [f"# {paper['title']}", "", *paper["notes"].strip().splitlines(), ""]
     lines += [_line(head), _line(["---"] * len(head))]
     lines += [_line([*map(str, key), *_ours(group), *_print(group, printed.get(key))]) for key, group in groups.items()]
-    unmatched = [p for key, p in printed.items() if key not in groups]
-    lines += [_line([p["method"], *(str(p[k]) for k in ("train", "shots", "steps")), *["-"] * 5, *_cite(p), "not run"])
+    unmatched = [p for p in paper["printed"] if p["method"] not in paper["methods"]]
+    lines += [_line([p["method"], *(str(p[k]) for k in ("train", "shots", "steps")), *["-"] * 5, *_cite(p), "not here"])
               for p in unmatched]  # fmt: skip
     return "\n".join([*lines, "", *_legend(paper, rows, printed.values()), ""])
 
@@ -56,12 +56,11 @@ def _mean(group: Sequence[Row]) -> float:
 
 
 def _ours(group: Sequence[Row]) -> list[str]:
-    """Means over seeds. All seeds see the same tasks, so the interval over tasks does not shrink with their number."""
-    half = 1.96 * fmean(row["sd"] for row in group) / math.sqrt(group[0]["n"])
+    """The columns of ours, means over seeds."""
     means = [row["mean"] for row in group]
     lost = sum(row["diverged"] for row in group) / sum(row["n"] for row in group)
     return [
-        f"{_number(_mean(group))} ± {_number(half)}",
+        f"{_number(_mean(group))} ± {_number(_half(group))}",
         f"{_number(min(means))} to {_number(max(means))}",
         _number(median(row["median"] for row in group)),
         f"{lost:.2%}" if lost else "0",
@@ -69,10 +68,15 @@ def _ours(group: Sequence[Row]) -> list[str]:
     ]
 
 
+def _half(group: Sequence[Row]) -> float:
+    """Of the 95 % interval over tasks. All seeds see the same tasks, so it does not shrink with their number."""
+    return 1.96 * fmean(row["sd"] for row in group) / math.sqrt(group[0]["n"])
+
+
 def _print(group: Sequence[Row], printed: Row | None) -> list[str]:
     if printed is None:
         return ["-", "-", "-"]
-    ours, value, ci = _mean(group), printed["mean"], printed.get("ci") or 0.0
+    ours, value, ci = _mean(group), printed["mean"], printed.get("ci") or _half(group)
     verdict = "inside" if abs(ours - value) <= ci else "better" if ours < value else "worse"
     return [*_cite(printed), verdict if printed["seen"] != "NV" else "no verdict"]
 
@@ -93,6 +97,6 @@ def _legend(paper: Mapping[str, Any], rows: Sequence[Row], printed: Any) -> list
         f"Made by `{paper['command']}`. Scale {paper['scale']}: {len({row['seed'] for row in rows})} seeds; "
         f"{sum(cells.values()) / 60:.0f} minutes of one core for training, all seeds of a cell together. "
         "n is seeds x test tasks, the same tasks for every method and seed.",
-        "The mean is over all tasks, also those that diverged (loss above 1000 or no number); the interval is over tasks.",
+        "The mean is over all tasks, also the diverged (loss above 1000 or no number); the interval is over tasks.",
         *(f"{mark}: {SEEN[mark]}." for mark in marks),
     ]

@@ -25,7 +25,7 @@ class Vectorised:
     def forward(self, model: nn.Module, fast: State, x: Tensor) -> Tensor:
         """See `Engine.forward`."""
         if getattr(model, "batched", False):
-            return functional_call(model, fast, (x,))
+            return functional_call(model, fast, (x,), tie_weights=False)
         _refuse(model)
         return torch.vmap(partial(functional_call, model), randomness="different")(fast, (x,))
 
