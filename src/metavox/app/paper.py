@@ -87,6 +87,8 @@ def build(cell: Plain, method: Plain, seed: int) -> MetaAlgorithm:
     arguments = dict(method["algorithm"])
     if "inner" in arguments:
         arguments["inner"] = {"_target_": INNER, **arguments["inner"]}
+    if "seed" in arguments:
+        arguments["seed"] = seed
     network["context_inputs"] = arguments.get("context_inputs", 0)
     return hydra.utils.instantiate(arguments, model=MLP(1, 1, **network), _convert_="all")
 
