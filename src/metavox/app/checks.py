@@ -7,6 +7,8 @@ from metavox.errors import ConfigError
 
 def check(config: DictConfig) -> None:
     """Raises ConfigError naming the key and the way out."""
+    if not config.pairing and config.features:
+        raise ConfigError("pairing=auto and pairing=none have no meaning here; choose pairing=parallel, tts or nearest")
     if config.trainer.get("inference_mode", True):
         raise ConfigError("trainer.inference_mode must be false: validation and test adapt, which needs gradients")
     steps = config.evaluation.steps

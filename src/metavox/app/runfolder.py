@@ -17,8 +17,10 @@ from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
 from metavox.workers import cores
 
-COLUMNS = ("dataset", "pairing", "algorithm", "seed", "source", "target", "shots", "steps", "lr", "metric", "convention",
-           "value")  # fmt: skip
+COLUMNS = (
+    *("dataset", "pairing", "algorithm", "seed", "source", "target"),
+    *("shots", "steps", "lr", "metric", "convention", "value"),
+)
 FREE = ("trainer", "logger", "callbacks", "resume")
 """Sections that may differ when a run goes on: they say how it is run and watched, not what is computed."""
 

@@ -14,15 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 from tqdm import tqdm
 
+from metavox.algorithms.base import MetaAlgorithm
 from metavox.app.build import build
 from metavox.app.checks import check
+from metavox.app.paper import run_paper
 from metavox.app.runfolder import FREE, RunFolder, flatten, load_yaml
-from metavox.app.table import by_metric, by_steps, summarise
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
+from metavox.report.tables import main_metric, summarise, tables
 
 log = logging.getLogger(__name__)
 CEILING = "copy-synthesis"
@@ -32,6 +34,10 @@ WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", 
 
 def train(config: DictConfig) -> float:
     """Runs or resumes the experiment of `config`; returns the main test metric for hyperparameter searches."""
+    if config.paper:
+        folder = run_paper(OmegaConf.to_container(config.paper, resolve=True))
+        log.info("\n%s\nfiles: %s", (folder / "table.md").read_text(), folder)
+        return 0.0
     hydra = HydraConfig.get()
     if config.resume:
         config = _resumed(config, hydra.overrides.task)
@@ -42,12 +48,15 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     """The experiment itself, in the run folder `path`."""
     started = time.time()
     check(config)
-    folder = RunFolder(path, config, overrides)
     quiet()
     data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
-    data.prepare()
     main = config.choices.algorithm
-    for name, algorithm in {**config.baselines, main: config.algorithm}.items():
+    contestants = {**config.baselines, main: config.algorithm}
+    for algorithm in contestants.values():
+        network(config, algorithm, data)  # a value that cannot work is refused before any work is done
+    folder = RunFolder(path, config, overrides)
+    data.prepare()
+    for name, algorithm in contestants.items():
         if name not in folder.algorithms():
             place = path if name == main else path / "baselines" / name
             contest(config, algorithm, name, place, data, folder)
@@ -61,13 +70,18 @@ def part(config: Any) -> Any:
     return build(config) if config else None
 
 
+def network(config: DictConfig, algorithm: Any, data: Any) -> MetaAlgorithm:
+    """An algorithm with a fresh mapping network of the right dimensions."""
+    model = build(config.model, input_dim=data.dims["input"], output_dim=data.dims["output"])
+    return build(algorithm, model=model)
+
+
 def contest(config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, folder: RunFolder) -> None:
     """Trains, tunes and tests one algorithm; adds its rows to results.csv."""
     log.info("%s", f"--- {name} ".ljust(72, "-"))
     pl.seed_everything(config.seed, verbose=False)
-    model = build(config.model, input_dim=data.dims["input"], output_dim=data.dims["output"])
     learner = MetaLearner(
-        build(algorithm, model=model), build(config.optimizer), config.evaluation.steps, scorer(data),
+        network(config, algorithm, data), build(config.optimizer), config.evaluation.steps, scorer(data),
         stored(config, algorithm, data),
     )  # fmt: skip
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
@@ -144,16 +158,14 @@ def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, 
 
 def report(config: DictConfig, folder: RunFolder, seconds: float) -> float:
     """Prints the tables, writes summary.json and says where to look."""
-    rows = folder.rows()
-    summary = summarise(rows)
-    metric = next(
-        m for m in (*(m for m in summary if m.startswith("mcd/sprocket")), "mcd/aligned24", "loss/mse") if m in summary
-    )
-    own, steps = summary[metric][config.choices.algorithm], config.algorithm.get("inner", {}).get("steps", 0)
-    log.info("\n%s\n\n%s", by_steps(summary, metric), by_metric(summary, steps))
-    folder.write_summary({"method": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
-    log.info("\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s\nadapt:        python adapt.py run=%s "
-             "target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path, folder.path, folder.path)  # fmt: skip
+    rows, steps = folder.rows(), config.algorithm.get("inner", {}).get("steps", 0)
+    summary, text = summarise(rows), tables(rows, steps)
+    write_whole(folder.path / "tables.txt", f"{text}\n".encode())
+    folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
+    log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
+    if config.features:
+        log.info("adapt:        python adapt.py run=%s target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path)
+    own = summary[main_metric(summary)][config.choices.algorithm]
     return float(own.get(str(steps), own["0"])["mean"])
 
 

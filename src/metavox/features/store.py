@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +18,6 @@ from metavox.features.frames import Features, Frames
 from metavox.workers import parallel_map
 
 __all__ = ["ArrayLog", "FeatureStore"]
-
-logger = logging.getLogger(__name__)
-
 
 class FeatureStore:
     """Frames by utterance, under `root` in a folder of their own for each setting of the features.
@@ -66,12 +62,6 @@ class FeatureStore:
                 kept.append(utterance)
             else:
                 skipped[utterance.id] = self.log.skipped.get(key, f"{utterance.path} has not been analysed")
-        for id, reason in list(skipped.items())[:10]:
-            logger.warning("skipped %s: %s", id, reason)
-        if len(skipped) > 10:
-            logger.warning(
-                "and %d more: %d of %d recordings skipped", len(skipped) - 10, len(skipped), len(skipped) + len(kept)
-            )
         return kept, skipped
 
     def span(self, utterance: Utterance) -> tuple[int, int]:

@@ -36,7 +36,7 @@ class MetaLearner(pl.LightningModule):
         optimizer: parameters -> outer optimiser.
         steps: inner steps at which the adaptation curve is scored; the algorithm's own number is added.
         scorer: speech metrics; None for tasks without speech.
-        extra: plain containers stored in every checkpoint under "metavox": all that adaptation needs beside the weights.
+        extra: plain containers kept in every checkpoint under "metavox": what adaptation needs beside the weights.
     """
 
     def __init__(

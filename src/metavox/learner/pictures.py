@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from metavox.audio.files import write
+from metavox.audio.files import read, write
 from metavox.features.frames import Frames
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
@@ -40,38 +40,42 @@ class Pictures(pl.Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         for info in data.episodes["test"][: self.tasks]:
-            for name, frames in self._frames(info, data, learner).items():
-                wave = data.features.synthesise(frames)
+            for name, wave in waves(info, converted(info, data, learner), data).items():
                 write(Path(self.folder) / f"{info.source}-to-{info.target}_{name}.wav", wave, data.features.rate)
 
     def _log(self, writer: SummaryWriter, trainer: pl.Trainer, learner: MetaLearner) -> None:
         step = trainer.global_step
-        curves = _curves(trainer.callback_metrics)
-        writer.add_figure("val/adaptation_curve", draw_curves(curves), step)
+        writer.add_figure("val/adaptation_curve", draw_curves(_curves(trainer.callback_metrics)), step)
         if learner.scorer is None:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         for info in data.episodes["validation"][: self.tasks]:
-            voices = self._frames(info, data, learner)
-            tag = f"{info.source} to {info.target}"
-            writer.add_figure(f"spectrogram/{tag}", draw_spectrograms(voices, data.features.hop), step)
-            for name, frames in voices.items():
-                wave = torch.from_numpy(data.features.synthesise(frames))
-                writer.add_audio(f"audio {tag}/{name}", wave[None].clamp(-1, 1), step, data.features.rate)
+            tag, result = f"{info.source} to {info.target}", converted(info, data, learner)
+            source, target = (data.store.frames(utterance) for utterance in info.query[0])
+            frames = {"source": source, "converted": result, "target": target}
+            writer.add_figure(f"spectrogram/{tag}", draw_spectrograms(frames, data.features.hop), step)
+            for name, wave in waves(info, result, data).items():
+                writer.add_audio(f"audio {tag}/{name}", wave[None].clip(-1, 1), step, data.features.rate)
 
-    @staticmethod
-    def _frames(info: EpisodeInfo, data: Any, learner: MetaLearner) -> dict[str, Frames]:
-        """The first query utterance as source, converted, target."""
-        assert isinstance(learner.scorer, SpeechScorer)
-        episodes = data.collate([info]).to(learner.device)
-        with torch.enable_grad():
-            adapted = learner.algorithm.adapt(episodes.batch.support)
-        converted = learner.algorithm.predict(adapted, episodes.sources).detach()[0]
-        return {
-            "source": data.store.frames(info.query[0][0]),
-            "converted": learner.scorer.frames(info, list(converted), not adapted)[0],
-            "target": data.store.frames(info.query[0][1]),
-        }
+
+def converted(info: EpisodeInfo, data: Any, learner: MetaLearner) -> Frames:
+    """The first query source of a fixed task, converted after the algorithm's own number of inner steps."""
+    assert isinstance(learner.scorer, SpeechScorer)
+    episodes = data.collate([info]).to(learner.device)
+    with torch.enable_grad():
+        adapted = learner.algorithm.adapt(episodes.batch.support)
+    y_hat = learner.algorithm.predict(adapted, episodes.sources).detach()[0]
+    return learner.scorer.frames(info, list(y_hat), not adapted)[0]
+
+
+def waves(info: EpisodeInfo, result: Frames, data: Any) -> dict[str, np.ndarray]:
+    """The recordings of the first query pair, the conversion, and the target through the vocoder alone."""
+    recorded = [read(u.path, data.features.rate, u.start, u.stop) for u in info.query[0]]
+    ceiling = data.features.synthesise(data.store.frames(info.query[0][1]))
+    return {
+        "source": recorded[0], "converted": data.features.synthesise(result), "target": recorded[1],
+        "copy-synthesis": ceiling,
+    }  # fmt: skip
 
 
 def _curves(metrics: dict[str, torch.Tensor]) -> dict[str, dict[int, float]]:

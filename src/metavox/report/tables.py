@@ -1,24 +1,62 @@
-"""The results tables that a run prints, made from the rows of results.csv."""
+"""Tables made from the rows of results.csv, of one run or of several."""
 
+import csv
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from metavox.errors import MetavoxError
 from metavox.evaluation import statistics
 
 Row = Mapping[str, Any]
 
 
+def read_rows(runs: Sequence[Path]) -> list[Row]:
+    """The rows of several run folders; folders without results are named and left out.
+
+    Raises MetavoxError when none has results, or when they come from different corpora or pairings.
+    """
+    rows: list[Row] = []
+    for run in runs:
+        try:
+            with (run / "results.csv").open(newline="") as file:
+                rows += csv.DictReader(file)
+        except OSError:
+            print(f"no results in {run}", file=sys.stderr)
+    kinds = sorted({f"{row['dataset']}/{row['pairing']}/{row['shots']} shots" for row in rows})
+    if len(kinds) != 1:
+        raise MetavoxError(f"these runs cannot share a table: {', '.join(kinds) or 'none has results'}")
+    return rows
+
+
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """rows of results.csv -> {"metric/convention": {algorithm: {steps: summary over tasks}}}."""
-    cells: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    """rows of results.csv -> {"metric/convention": {algorithm: {steps: summary over tasks}}}.
+
+    A task scored in several runs (seeds) counts once, with its mean: repeats of one task are no new evidence.
+    """
+    tasks: dict[tuple[str, str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        cells[f"{row['metric']}/{row['convention']}", row["algorithm"], str(row["steps"])].append(float(row["value"]))
+        cell = f"{row['metric']}/{row['convention']}", row["algorithm"], str(row["steps"])
+        tasks[cell][row["source"], row["target"]].append(float(row["value"]))
     summary: dict[str, Any] = {}
-    for (metric, algorithm, steps), values in cells.items():
-        cell = statistics.summarise(values)._asdict()
-        summary.setdefault(metric, {}).setdefault(algorithm, {})[steps] = cell
+    for (metric, algorithm, steps), values in tasks.items():
+        cell_summary = statistics.summarise(sum(v) / len(v) for v in values.values())._asdict()
+        summary.setdefault(metric, {}).setdefault(algorithm, {})[steps] = cell_summary
     return summary
+
+
+def main_metric(summary: Mapping[str, Any]) -> str:
+    """The metric that stands for a run: MCD by DTW, else MCD along the path of the pairing, else the loss."""
+    known = [m for prefix in ("mcd/sprocket", "mcd/aligned", "loss/") for m in summary if m.startswith(prefix)]
+    return known[0]
+
+
+def tables(rows: Sequence[Row], steps: int) -> str:
+    """The main metric over inner steps, and all metrics after `steps` of them."""
+    summary = summarise(rows)
+    return f"{by_steps(summary, main_metric(summary))}\n\n{by_metric(summary, steps)}"
 
 
 def by_steps(summary: Mapping[str, Any], metric: str) -> str:
