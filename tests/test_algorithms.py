@@ -168,6 +168,8 @@ def test_needs_that_a_model_cannot_meet() -> None:
         CAVIA(MLP(3, 3), InnerLoop(), context_inputs=4)
     with pytest.raises(ConfigError, match=r"model\.context_inputs"):
         CAVIA(MLP(3, 3, context_inputs=2), InnerLoop(), context_inputs=4)
+    with pytest.raises(ConfigError, match="nothing else"):
+        CAVIA(MLP(3, 3, context_inputs=4), InnerLoop(adapts=["head.*"]), context_inputs=4)
 
 
 @pytest.mark.parametrize("name", [*CLOSED, "meta_sgd", "alfa", "maml_pp"])
@@ -176,6 +178,12 @@ def test_no_rate_to_replace(name: str) -> None:
     with pytest.raises(ConfigError, match="leave lr out"):
         algorithm.adapt(batch().support, 1, lr=0.1)
     assert getattr(algorithm, "inner_lr", None) is None  # nothing that tuning could mistake for one
+
+
+@pytest.mark.parametrize("name", ["meta_sgd", "alfa", "maml_pp", "meta_curvature", "imaml"])
+def test_no_optimizer_beside_a_rule_of_its_own(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"leave inner\.optimizer at sgd"):
+        build(name, "algorithm.inner.optimizer=adam").outer_loss(batch())
 
 
 def test_steps_and_rates_below_zero() -> None:

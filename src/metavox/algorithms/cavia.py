@@ -7,6 +7,7 @@ from metavox.algorithms.context import context_of
 from metavox.algorithms.engines.base import State
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
+from metavox.errors import ConfigError
 
 
 class CAVIA(MAML):
@@ -16,6 +17,8 @@ class CAVIA(MAML):
     """
 
     def __init__(self, model: nn.Module, inner: InnerLoop, context_inputs: int, order: str = "second") -> None:
+        if list(inner.adapts) != ["*"]:
+            raise ConfigError("CAVIA adapts its context inputs and nothing else: leave inner.adapts out.")
         context = context_of(model, context_inputs, "CAVIA").requires_grad_()
         super().__init__(model, inner, order)
         self.names = ["context"]

@@ -77,11 +77,14 @@ class GradientAlgorithm(MetaAlgorithm):
         self, support: Pairs, at: Sequence[int], graph: Graph, lr: float | None = None, minibatch: int | None = None
     ) -> list[State]:
         """The fast weights after each number of steps in `at`; `minibatch` rows of the support in each, all if None."""
-        start = self.start(len(support.x))
-        with torch.enable_grad():
-            return self.engine.descend(
-                self.model, start, minibatches(support, minibatch), self.update(lr), at, graph, self.inner.clip
+        start, update, rows = self.start(len(support.x)), self.update(lr), minibatches(support, minibatch)
+        if not isinstance(update, Optimizer) and self.inner.optimizer != "sgd":
+            raise ConfigError(
+                f"{type(self).__name__} has an inner update of its own: leave inner.optimizer at sgd, "
+                f"not {self.inner.optimizer}."
             )
+        with torch.enable_grad():
+            return self.engine.descend(self.model, start, rows, update, at, graph, self.inner.clip)
 
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.curve`."""
