@@ -43,6 +43,11 @@ class TestSplit:
         split = SpeakerSplit(train=["one"], validation=1, test=["c"])(utterances)
         assert "c" not in split["train"] + split["validation"]
 
+    def test_speakers_that_yaml_reads_as_numbers(self) -> None:
+        assert SpeakerSplit(validation=1, test=[84])([*people("abc"), Utterance("84", "84", Path("84"))])["test"] == [
+            "84"
+        ]  # type: ignore[list-item]
+
     def test_same_seed_same_split_and_another_seed_another(self) -> None:
         draw = lambda seed: SpeakerSplit(validation=3, test=3, seed=seed)(people("abcdefghijklmnop"))["test"]  # noqa: E731
         assert draw(0) == draw(0)

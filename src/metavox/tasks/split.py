@@ -63,7 +63,7 @@ class SpeakerSplit:
         if share is None or isinstance(share, int | float):
             return None
         chosen: list[str] = []
-        for name in share:
+        for name in map(str, share):  # speakers of LibriSpeech are numbers in YAML
             found = [s for s in speakers if name in (s, subsets[s])]
             if not found:
                 known = sorted({str(s) for s in subsets.values() if s}) + speakers
