@@ -1,0 +1,80 @@
+"""The LightningModule and the tuning of inner rates, on sine waves."""
+
+import pytest
+import torch
+
+from metavox.algorithms.baselines import Identity, Joint
+from metavox.algorithms.gradient import InnerLoop
+from metavox.algorithms.maml import MAML
+from metavox.learner.module import MetaLearner
+from metavox.learner.tuning import tune_lr
+from metavox.models.mlp import MLP
+from metavox.tasks.episodes import EpisodeInfo, Episodes
+from metavox.tasks.sinusoid import SinusoidTasks
+
+
+def sines(tasks: int = 20) -> Episodes:
+    batch = SinusoidTasks(seed=1).batch(0, tasks, 10, 50, even=True)
+    return Episodes(batch, None, tuple(EpisodeInfo("x", f"sine {i}") for i in range(tasks)))
+
+
+def learner(lr: float = 0.01, steps: tuple[int, ...] = (0, 1, 5)) -> MetaLearner:
+    torch.manual_seed(0)
+    model = MLP(1, 1, hidden=[16], context=0, residual=False)
+    return MetaLearner(Joint(model, InnerLoop(lr=lr, steps=5)), torch.optim.Adam, steps)
+
+
+def test_training_step_is_the_outer_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    algorithm = MAML(MLP(1, 1, hidden=[16], context=0, residual=False), InnerLoop(lr=0.01, steps=2))
+    batch = sines().batch
+    module = MetaLearner(algorithm, torch.optim.Adam, [0])
+    logged: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
+    monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
+    torch.testing.assert_close(module.training_step(batch, 0), algorithm.outer_loss(batch)[0])
+    assert {"train/loss", "train/diverged"} <= set(logged)
+
+
+def test_a_grid_is_searched_for_every_number_of_steps() -> None:
+    module, episodes = learner(), sines()
+    grid = [0.001, 0.02, 5.0]
+    tune_lr(module, [episodes], grid)
+    assert set(module.lrs) == {1, 5}
+    for step, chosen in module.lrs.items():
+        losses = {}
+        for lr in (*grid, 0.01):
+            (adapted,) = module.algorithm.curve(episodes.batch.support, [step], lr)
+            losses[lr] = float(module.query(adapted, episodes)[1].mean())
+        assert losses[chosen] == min(v for v in losses.values() if v == v)
+    assert float(module.algorithm.inner_lr) == pytest.approx(module.lrs[5])
+
+
+def test_a_rate_that_diverges_is_never_chosen() -> None:
+    module = learner(lr=1e4)
+    tune_lr(module, [sines()], [0.01])
+    assert set(module.lrs.values()) == {0.01}
+
+
+def test_rows_carry_the_rate_they_were_made_with() -> None:
+    module, episodes = learner(), sines(3)
+    module.lrs = {1: 0.02, 5: 0.05}
+    module.test_step(episodes, 0)
+    assert {(r["steps"], r["lr"]) for r in module.rows} == {(0, None), (1, 0.02), (5, 0.05)}
+    assert len(module.rows) == 9
+    by_hand = module.algorithm.curve(episodes.batch.support, [5], 0.05)[0]
+    want = module.query(by_hand, episodes)[1].tolist()
+    assert [r["value"] for r in module.rows if r["steps"] == 5] == pytest.approx(want)
+
+
+def test_nothing_to_tune_without_an_inner_rate() -> None:
+    module = MetaLearner(Identity(torch.nn.Identity()), torch.optim.Adam, [0, 1])
+    tune_lr(module, [sines()], [0.1])
+    assert module.lrs == {}
+
+
+def test_testing_does_not_change_the_weights() -> None:
+    module = learner()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    module.test_step(sines(), 0)
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())

@@ -1,0 +1,62 @@
+"""Tables from results.csv files: what is pooled, what is refused."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from metavox.app.runfolder import COLUMNS
+from metavox.errors import MetavoxError
+from metavox.report.__main__ import main
+from metavox.report.tables import by_steps, read_rows, summarise, tables
+
+
+def row(**changes: object) -> dict[str, object]:
+    base = {"dataset": "espeak", "pairing": "parallel", "algorithm": "maml", "seed": 0, "source": "a", "target": "b",
+            "shots": 5, "steps": 5, "lr": 0.1, "metric": "mcd", "convention": "sprocket24", "value": 6.0}  # fmt: skip
+    return base | changes
+
+
+def folder(path: Path, *rows: dict[str, object]) -> Path:
+    path.mkdir()
+    with (path / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_task_counts_once_however_many_seeds_scored_it() -> None:
+    rows = [row(seed=s, target=t, value=v) for s, t, v in [(0, "b", 6), (1, "b", 8), (0, "c", 9), (1, "c", 9)]]
+    cell = summarise(rows)["mcd/sprocket24"]["maml"]["5"]
+    assert (cell["count"], cell["mean"]) == (2, 8.0)
+
+
+def test_runs_of_different_tasks_are_pooled(tmp_path: Path) -> None:
+    runs = [folder(tmp_path / t, row(target=t, value=v)) for t, v in [("b", 6), ("c", 7), ("d", 8)]]
+    text = tables(read_rows(runs), 5)
+    assert "3 tasks" in text and "7 ± 2.5" in text  # t(2 degrees, .975) = 4.30 times 1 / sqrt(3)
+
+
+def test_steps_are_columns_in_numerical_order() -> None:
+    rows = [row(steps=s, target=t, value=10 - s / 10) for s in (20, 0, 5) for t in "bc"]
+    header = by_steps(summarise(rows), "mcd/sprocket24").splitlines()[1].split()
+    assert header == ["0", "steps", "5", "steps", "20", "steps"]
+
+
+def test_different_corpora_or_shots_do_not_share_a_table(tmp_path: Path) -> None:
+    one, other = folder(tmp_path / "one", row()), folder(tmp_path / "other", row(shots=1))
+    with pytest.raises(MetavoxError, match="1 shots, espeak/parallel/5 shots"):
+        read_rows([one, other])
+
+
+def test_a_folder_without_results_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = folder(tmp_path / "one", row(), row(target="c"))
+    monkeypatch.setattr("sys.argv", ["report", str(one), str(tmp_path / "nothing")])
+    assert main() == 0
+    out, err = capsys.readouterr()
+    assert "maml" in out and f"no results in {tmp_path / 'nothing'}" in err
+    monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "nothing")])
+    assert main() == 2
