@@ -36,7 +36,8 @@ def run_paper(paper: Any) -> Path:
     """Runs what is missing of a table's cells, on all cores; returns the folder of `table.md` and `results.csv`.
 
     `paper` holds plain values: see conf/experiment/paper. A cell is a method trained at one number of shots, over all
-    seeds; its result is one small file, so that an interrupted run loses only the cells in hand.
+    seeds; its result is one small file, so that an interrupted run loses only the cells in hand. A cell whose settings
+    have changed is run again.
     """
     if paper["scale"] not in paper["scales"]:
         raise ConfigError(f"Unknown paper.scale={paper['scale']}: use one of {', '.join(paper['scales'])}.")
@@ -45,13 +46,13 @@ def run_paper(paper: Any) -> Path:
     cells = [
         {**settings, "cell": (m, k)} for m in settings.get("only", settings["methods"]) for k in settings["train_shots"]
     ]
-    missing = [cell for cell in cells if not _file(folder, cell).exists()]
+    missing = [cell for cell in cells if not _rows(folder, cell)]
     log.info("%s: %d cells, %d to run", paper["name"], len(cells), len(missing))
     for cell, rows in zip(
         missing, parallel_map(run_cell, missing, len(missing), paper["name"], paper.get("workers")), strict=True
     ):
-        write_whole(_file(folder, cell), json.dumps(rows, indent=1).encode())
-    rows = [row for cell in cells for row in json.loads(_file(folder, cell).read_text())]
+        write_whole(_file(folder, cell), json.dumps({"settings": _identity(cell), "rows": rows}, indent=1).encode())
+    rows = [row for cell in cells for row in _rows(folder, cell)]
     write_tables(folder, settings, rows)
     return folder
 
@@ -60,6 +61,19 @@ def _file(folder: Path, cell: Plain) -> Path:
     method, shots = cell["cell"]
     slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in method)
     return folder / "cells" / f"{slug}_{shots}.json"
+
+
+def _identity(cell: Plain) -> dict[str, Any]:
+    """All that a cell's result depends on, as plain JSON values."""
+    keys = ("outer", "tasks", "model", "queries", "test", "seeds", "cell")
+    return json.loads(json.dumps({"method": cell["methods"][cell["cell"][0]], **{key: cell[key] for key in keys}}))
+
+
+def _rows(folder: Path, cell: Plain) -> list[dict[str, Any]]:
+    """The rows of a finished cell; none if it has not been run with these settings."""
+    path = _file(folder, cell)
+    found = json.loads(path.read_text()) if path.exists() else {"settings": None}
+    return found["rows"] if found["settings"] == _identity(cell) else []
 
 
 def run_cell(cell: Plain) -> list[dict[str, Any]]:
