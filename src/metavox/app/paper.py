@@ -72,7 +72,7 @@ def _identity(cell: Plain) -> dict[str, Any]:
 def _rows(folder: Path, cell: Plain) -> list[dict[str, Any]]:
     """The rows of a finished cell; none if it has not been run with these settings."""
     path = _file(folder, cell)
-    found = json.loads(path.read_text()) if path.exists() else {"settings": None}
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"settings": None}
     return found["rows"] if found["settings"] == _identity(cell) else []
 
 
