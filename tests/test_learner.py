@@ -78,3 +78,18 @@ def test_testing_does_not_change_the_weights() -> None:
     before = {k: v.clone() for k, v in module.state_dict().items()}
     module.test_step(sines(), 0)
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+def test_a_task_that_diverges_has_no_scores_and_counts_against_its_epoch() -> None:
+    module, episodes = learner(lr=1e4), sines(3)
+    module.test_step(episodes, 0)
+    assert [r["value"] == r["value"] for r in module.rows] == [r["steps"] == 0 for r in module.rows]
+    logged: dict[str, float] = {}
+    module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[assignment,method-assign]
+    module.validation_step(episodes, 0)
+    assert (logged["val/loss"], logged["val/diverged"]) == (1000, 1)
+
+
+def test_a_grid_on_which_all_diverges_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    tune_lr(learner(lr=1e4), [sines()], [1e5])
+    assert "every inner rate of [10000.0, 100000.0] diverges within 1/5 steps" in caplog.text

@@ -8,7 +8,7 @@ import pytest
 from metavox.app.runfolder import COLUMNS
 from metavox.errors import MetavoxError
 from metavox.report.__main__ import main
-from metavox.report.tables import by_steps, read_rows, summarise, tables
+from metavox.report.tables import by_metric, by_steps, read_rows, summarise, tables
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -60,3 +60,27 @@ def test_a_folder_without_results_is_named_and_left_out(
     assert "maml" in out and f"no results in {tmp_path / 'nothing'}" in err
     monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "nothing")])
     assert main() == 2
+
+
+def test_tasks_that_diverged_are_counted_and_not_averaged() -> None:
+    rows = [row(target=t, value=v) for t, v in [("b", 6), ("c", "nan"), ("d", 8)]]
+    rows += [row(algorithm="joint", target=t, value="nan") for t in "bcd"]
+    summary = summarise(rows)
+    assert summary["mcd/sprocket24"]["maml"]["5"]["mean"] == 7
+    lines = by_steps(summary, "mcd/sprocket24").splitlines()
+    assert "3 tasks, n* diverged and left out" in lines[0]
+    assert lines[2].endswith("7 ± 13 (1*)") and lines[3].endswith("diverged")
+
+
+def test_a_task_that_diverged_for_one_seed_counts_as_diverged() -> None:
+    rows = [row(seed=s, target=t, value=v) for s, t, v in [(0, "b", 6), (1, "b", "nan"), (0, "c", 9), (1, "c", 7)]]
+    cell = summarise(rows)["mcd/sprocket24"]["maml"]["5"]
+    assert (cell["count"], cell["diverged"], cell["mean"]) == (1, 1, 8.0)
+
+
+def test_no_other_number_of_steps_stands_in_for_the_one_asked_for() -> None:
+    rows = [row(steps=s, target=t, value=10 - s) for s in (0, 3) for t in "bc"]
+    rows += [row(algorithm="joint", steps=s, target=t, value=20 - s) for s in (0, 5) for t in "bc"]
+    rows += [row(algorithm="copy-synthesis", steps=0, target=t, value=1) for t in "bc"]
+    found = {line.split()[0]: line.split()[1:2] for line in by_metric(summarise(rows), 3).splitlines()[2:]}
+    assert found == {"maml": ["7"], "joint": [], "copy-synthesis": ["1"]}

@@ -72,7 +72,9 @@ class RunFolder:
         write_whole(self.path / "results.csv", text.getvalue().encode())
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        write_whole(self.path / "summary.json", json.dumps(summary, indent=2).encode())
+        """summary.json; null where a number is not defined, since JSON has no nan."""
+        plain = json.loads(json.dumps(summary), parse_constant=lambda _: None)
+        write_whole(self.path / "summary.json", json.dumps(plain, indent=2).encode())
 
 
 def load_yaml(path: Path) -> DictConfig:

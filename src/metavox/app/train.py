@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import time
 import warnings
 from pathlib import Path
@@ -52,17 +53,17 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
     main = config.choices.algorithm
     contestants = {**config.baselines, main: config.algorithm}
-    for algorithm in contestants.values():
-        network(config, algorithm, data)  # a value that cannot work is refused before any work is done
+    own = {name: network(config, entry, data).steps for name, entry in contestants.items()}  # refuses bad values early
+    steps = [*config.evaluation.steps, own[main]]
     folder = RunFolder(path, config, overrides)
     data.prepare()
     for name, algorithm in contestants.items():
         if name not in folder.algorithms():
             place = path if name == main else path / "baselines" / name
-            contest(config, algorithm, name, place, data, folder)
+            contest(config, algorithm, name, place, data, folder, steps)
     if data.normaliser and CEILING not in folder.algorithms():
         ceiling(config, data, folder)
-    return report(config, folder, time.time() - started)
+    return report(config, folder, own[main], time.time() - started)
 
 
 def part(config: Any) -> Any:
@@ -76,12 +77,14 @@ def network(config: DictConfig, algorithm: Any, data: Any) -> MetaAlgorithm:
     return build(algorithm, model=model)
 
 
-def contest(config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, folder: RunFolder) -> None:
-    """Trains, tunes and tests one algorithm; adds its rows to results.csv."""
+def contest(
+    config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, folder: RunFolder, steps: list[int]
+) -> None:
+    """Trains, tunes and tests one algorithm after each number of `steps`; adds its rows to results.csv."""
     log.info("%s", f"--- {name} ".ljust(72, "-"))
     pl.seed_everything(config.seed, verbose=False)
     learner = MetaLearner(
-        network(config, algorithm, data), build(config.optimizer), config.evaluation.steps, scorer(data),
+        network(config, algorithm, data), build(config.optimizer), steps, scorer(data),
         stored(config, algorithm, data),
     )  # fmt: skip
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
@@ -156,17 +159,20 @@ def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, 
             logger.finalize("success")
 
 
-def report(config: DictConfig, folder: RunFolder, seconds: float) -> float:
-    """Prints the tables, writes summary.json and says where to look."""
-    rows, steps = folder.rows(), config.algorithm.get("inner", {}).get("steps", 0)
+def report(config: DictConfig, folder: RunFolder, steps: int, seconds: float) -> float:
+    """Prints the tables, writes summary.json and says where to look.
+
+    Returns the main metric after `steps` inner steps, infinite where a task diverged: a search must not be led there.
+    """
+    rows = folder.rows()
     summary, text = summarise(rows), tables(rows, steps)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
     folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
     log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
     if config.features:
         log.info("adapt:        python adapt.py run=%s target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path)
-    own = summary[main_metric(summary)][config.choices.algorithm]
-    return float(own.get(str(steps), own["0"])["mean"])
+    own = summary[main_metric(summary)][config.choices.algorithm][str(steps)]
+    return math.inf if own["diverged"] else float(own["mean"])
 
 
 def quiet() -> None:

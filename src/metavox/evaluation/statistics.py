@@ -8,17 +8,21 @@ from scipy.special import stdtrit
 
 
 class Summary(NamedTuple):
-    """`low` and `high` bound the mean with 95 % confidence; both are nan for a single task."""
+    """`low` and `high` bound the mean with 95 % confidence; both are nan for a single task.
+
+    Tasks that diverged have no value: they are counted in `diverged` and in nothing else.
+    """
 
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs
     mean: float
     median: float
     low: float
     high: float
+    diverged: int
 
 
 def summarise(values: Iterable[float]) -> Summary:
-    """Values of independent tasks -> their summary, with Student's t interval.
+    """Values of independent tasks, nan where a task diverged -> their summary, with Student's t interval.
 
     Not a bootstrap: over the 5 to 30 tasks of a test, percentile intervals are too narrow. Tasks that share a speaker
     are not independent, so the interval speaks of these speakers. Raises ValueError when there is no value.
@@ -26,11 +30,15 @@ def summarise(values: Iterable[float]) -> Summary:
     array = np.array(list(values), dtype=np.float64)
     if not len(array):
         raise ValueError("no values to summarise")
-    mean, count = float(array.mean()), len(array)
-    half = float("nan")
+    diverged = int(np.isnan(array).sum())
+    array = array[~np.isnan(array)]
+    count, half = len(array), float("nan")
+    if not count:
+        return Summary(0, half, half, half, half, diverged)
+    mean = float(array.mean())
     if count > 1:
         half = float(stdtrit(count - 1, 0.975) * array.std(ddof=1) / np.sqrt(count))
-    return Summary(count, mean, float(np.median(array)), mean - half, mean + half)
+    return Summary(count, mean, float(np.median(array)), mean - half, mean + half, diverged)
 
 
 def paired_difference(values: Mapping[str, float], baseline: Mapping[str, float]) -> Summary:

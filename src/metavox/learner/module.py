@@ -1,5 +1,6 @@
 """The LightningModule: training_step is one outer loss; validation and test adapt on support and score on query."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm
-from metavox.algorithms.loss import diverged, masked_mse
+from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
 from metavox.evaluation.metrics import Score
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
@@ -60,29 +61,37 @@ class MetaLearner(pl.LightningModule):
         return loss
 
     def validation_step(self, episodes: Episodes, _: int) -> None:
+        """Logs the adaptation curve. A task that diverged counts with the loss at which it counts as diverged: left
+        out, it would make the epoch at which it happened look like the best."""
         size = len(episodes.info)
         for step, adapted in self.curve(episodes):
             y_hat, losses = self.query(adapted, episodes)
             bad = diverged(losses)
-            values = {"loss": losses[~bad]} if not bad.all() else {"loss": losses}
+            values = {"loss": losses.where(~bad, EXPLODED), "diverged": bad.float()}
             if self.scorer:
                 values |= self.scorer.fast(y_hat, episodes.batch)
-            values["diverged"] = bad.float()
             for name, value in values.items():
                 self.log(f"val_curve/{name}_at_{step}", value.mean(), batch_size=size)
                 if step == self.algorithm.steps:
                     self.log(f"val/{name}", value.mean(), prog_bar=name == "loss", batch_size=size)
 
     def test_step(self, episodes: Episodes, _: int) -> None:
+        """Adds the scores of every task to `rows`; all of a task that diverged are nan."""
         for step, adapted in self.curve(episodes):
             y_hat, losses = self.query(adapted, episodes)
-            self._add(episodes, step, [[Score("loss", "mse", float(v))] for v in losses])
+            found = [[Score("loss", "mse", float(v))] for v in losses]
+            lost = diverged(losses)
             if self.scorer and episodes.sources is not None:
                 aligned = self.scorer.fast(y_hat, episodes.batch)["mcd"]
-                self._add(episodes, step, [[Score("mcd", f"aligned{y_hat.shape[-1]}", float(v))] for v in aligned])
                 converted = self.algorithm.predict(adapted, episodes.sources).detach()
-                self._add(episodes, step, [self.scorer.full(i, list(c), not adapted)
-                                           for i, c in zip(episodes.info, converted, strict=True)])  # fmt: skip
+                converted = converted.where(~lost[:, None, None, None], episodes.sources)  # there are no other frames
+                for task, info, mcd, frames in zip(found, episodes.info, aligned, converted, strict=True):
+                    task.append(Score("mcd", f"aligned{y_hat.shape[-1]}", float(mcd)))
+                    task += self.scorer.full(info, list(frames), not adapted)
+            self._add(episodes, step, [
+                [s._replace(value=math.nan) for s in task] if gone else task
+                for task, gone in zip(found, lost.tolist(), strict=True)
+            ])  # fmt: skip
 
     def curve(self, episodes: Episodes) -> list[tuple[int, Adapted]]:
         """The adapted state after each number of steps. Lightning switches gradients off; adaptation needs them."""

@@ -69,13 +69,14 @@ def converted(info: EpisodeInfo, data: Any, learner: MetaLearner) -> Frames:
 
 
 def waves(info: EpisodeInfo, result: Frames, data: Any) -> dict[str, np.ndarray]:
-    """The recordings of the first query pair, the conversion, and the target through the vocoder alone."""
-    recorded = [read(u.path, data.features.rate, u.start, u.stop) for u in info.query[0]]
+    """The recordings of the first query pair, the target through the vocoder alone, and the conversion unless it
+    diverged."""
+    source, target = (read(u.path, data.features.rate, u.start, u.stop) for u in info.query[0])
     ceiling = data.features.synthesise(data.store.frames(info.query[0][1]))
-    return {
-        "source": recorded[0], "converted": data.features.synthesise(result), "target": recorded[1],
-        "copy-synthesis": ceiling,
-    }  # fmt: skip
+    found = {"source": source, "target": target, "copy-synthesis": ceiling}
+    if np.isfinite(result.spectrum).all():
+        found["converted"] = data.features.synthesise(result)
+    return found
 
 
 def _curves(metrics: dict[str, torch.Tensor]) -> dict[str, dict[int, float]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from metavox.algorithms.loss import diverged
 from metavox.learner.module import MetaLearner
 from metavox.tasks.episodes import Episodes
 
@@ -27,6 +28,10 @@ def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[fl
     candidates = sorted({float(f"{lr:.6g}") for lr in (*lrs, float(own))})
     losses = {lr: _losses(learner, batches, lr) for lr in candidates}
     learner.lrs = {step: min(candidates, key=lambda lr: losses[lr][step]) for step in learner.steps if step}
+    hopeless = [step for step, lr in learner.lrs.items() if math.isinf(losses[lr][step])]
+    if hopeless:
+        log.warning("every inner rate of %s diverges within %s steps on a validation task; try smaller evaluation.lrs",
+                    candidates, "/".join(map(str, hopeless)))  # fmt: skip
     if algorithm.steps:
         own.fill_(learner.lrs[algorithm.steps])
     log.info("inner rates by validation loss: %s", ", ".join(f"{s} steps {lr:g}" for s, lr in learner.lrs.items()))
@@ -39,6 +44,6 @@ def _losses(learner: MetaLearner, batches: Sequence[Episodes], lr: float) -> dic
         with torch.enable_grad():
             states = learner.algorithm.curve(episodes.batch.support, learner.steps, lr)
         for step, adapted in zip(learner.steps, states, strict=True):
-            loss = float(learner.query(adapted, episodes)[1].sum())
-            sums[step] += loss if math.isfinite(loss) else math.inf
+            found = learner.query(adapted, episodes)[1]
+            sums[step] += math.inf if diverged(found).any() else float(found.sum())
     return sums

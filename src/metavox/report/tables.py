@@ -34,7 +34,8 @@ def read_rows(runs: Sequence[Path]) -> list[Row]:
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """rows of results.csv -> {"metric/convention": {algorithm: {steps: summary over tasks}}}.
 
-    A task scored in several runs (seeds) counts once, with its mean: repeats of one task are no new evidence.
+    A task scored in several runs (seeds) counts once, with its mean: repeats of one task are no new evidence. It
+    counts as diverged when it did so in one of them.
     """
     tasks: dict[tuple[str, str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -68,25 +69,34 @@ def by_steps(summary: Mapping[str, Any], metric: str) -> str:
 
 
 def by_metric(summary: Mapping[str, Any], steps: int) -> str:
-    """All metrics after `steps` inner steps (or none, where an algorithm takes none): a column per metric."""
+    """All metrics after `steps` inner steps: a column per metric. What has no inner steps at all (copy-synthesis) is
+    shown as it is; another number of steps never stands in for the one asked for."""
     names = list(dict.fromkeys(name for table in summary.values() for name in table))
-    cells = {n: [_cell(t.get(n, {}).get(str(steps), t.get(n, {}).get("0"))) for t in summary.values()] for n in names}
+    at = lambda own: own.get(str(steps)) or (own.get("0") if len(own) == 1 else None)  # noqa: E731
+    cells = {name: [_cell(at(table.get(name, {}))) for table in summary.values()] for name in names}
     tasks = max((_tasks(table) for table in summary.values()), key=len)
     return _table(f"all metrics after {steps} inner steps", list(summary), cells, tasks)
 
 
 def _tasks(table: Mapping[str, Any]) -> str:
-    return "/".join(map(str, sorted({cell["count"] for cells in table.values() for cell in cells.values()})))
+    every = [cell for cells in table.values() for cell in cells.values()]
+    counts = "/".join(map(str, sorted({cell["count"] + cell["diverged"] for cell in every})))
+    return f"{counts} tasks" + (", n* diverged and left out" if any(cell["diverged"] for cell in every) else "")
 
 
 def _cell(cell: Mapping[str, float] | None) -> str:
-    return f"{cell['mean']:.3g} ± {cell['high'] - cell['mean']:.2g}" if cell else ""
+    if not cell:
+        return ""
+    if not cell["count"]:
+        return "diverged"
+    left_out = f" ({cell['diverged']}*)" if cell["diverged"] else ""
+    return f"{cell['mean']:.3g} ± {cell['high'] - cell['mean']:.2g}{left_out}"
 
 
 def _table(title: str, columns: Sequence[str], cells: Mapping[str, Sequence[str]], tasks: str) -> str:
     widths = [max(len(c), *(len(row[i]) for row in cells.values())) + 3 for i, c in enumerate(columns)]
     left = max(map(len, cells)) + 2
-    lines = [f"{title} (mean ± 95 % interval, {tasks} tasks)"]
+    lines = [f"{title} (mean ± 95 % interval, {tasks})"]
     lines.append(" " * left + "".join(c.rjust(w) for c, w in zip(columns, widths, strict=True)))
     for name, row in cells.items():
         lines.append("  " + name.ljust(left - 2) + "".join(c.rjust(w) for c, w in zip(row, widths, strict=True)))
