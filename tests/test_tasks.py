@@ -61,6 +61,18 @@ class TestSplit:
         with pytest.raises(ConfigError, match="sources"):
             SpeakerSplit(sources="any")
 
+    def test_a_share_of_speakers_to_train_on_is_kept(self) -> None:
+        assert len(SpeakerSplit(train=0.3, validation=1, test=1)(people("abcdefghij"))["train"]) == 3
+
+    def test_no_speaker_validates_and_tests(self) -> None:
+        with pytest.raises(ConfigError, match="names b for validation and for test"):
+            SpeakerSplit(validation=["a", "b"], test=["b"])(people("abcd"))
+
+    @pytest.mark.parametrize("share", [-1, 0, 1.5, -0.2, True, "84", float("nan")])
+    def test_a_share_that_means_nothing_is_refused(self, share: object) -> None:
+        with pytest.raises(ConfigError, match=r"split\.test is"):
+            SpeakerSplit(test=share)  # type: ignore[arg-type]
+
 
 def test_speakers_with_too_little_are_named_and_all_of_them_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
     utterances = people("ab", 6) + people("c", 2)

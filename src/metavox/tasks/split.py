@@ -24,17 +24,25 @@ class SpeakerSplit:
     ) -> None:
         if sources not in ("same", "train"):
             raise ConfigError(f"split.sources is {sources!r}; it can be 'same' or 'train'")
+        for name, share in (("train", train), ("validation", validation), ("test", test)):
+            _check(name, share)
         self.train, self.validation, self.test = train, validation, test
         self.sources, self.seed = sources, seed
 
     def __call__(self, utterances: Sequence[Utterance]) -> dict[str, list[str]]:
-        """Speakers of "train", "validation" and "test", each sorted. Raises ConfigError when one would be empty."""
+        """Speakers of "train", "validation" and "test", each sorted.
+
+        Raises ConfigError when one would be empty or a speaker is named for both validation and test.
+        """
         speakers = sorted({u.speaker for u in utterances})
         subsets = {u.speaker: u.subset for u in utterances}
         named = {
             name: self._named(share, speakers, subsets)
             for name, share in (("test", self.test), ("validation", self.validation), ("train", self.train))
         }
+        both = sorted({*(named["test"] or ())} & {*(named["validation"] or ())})
+        if both:
+            raise ConfigError(f"dataset.split names {', '.join(both)} for validation and for test; choose one")
         held_out = {s for name in ("test", "validation") for s in named[name] or ()}
         pool = [s for s in named["train"] or speakers if s not in held_out]
         order = [pool[i] for i in np.random.default_rng(self.seed).permutation(len(pool))]
@@ -43,7 +51,7 @@ class SpeakerSplit:
             count = 0 if named[name] is not None else self._count(share, len(pool))
             result[name] = sorted(named[name] or order[:count])
             order = order[count:]
-        result["train"] = sorted(order[: self.train] if isinstance(self.train, int) else order)
+        result["train"] = sorted(order[: self._count(self.train, len(pool)) or None])  # a list or None: all of them
         for name, chosen in result.items():
             if not chosen:
                 raise ConfigError(
@@ -73,3 +81,10 @@ class SpeakerSplit:
                 )
             chosen += found
         return sorted(set(chosen))
+
+
+def _check(name: str, share: Share) -> None:
+    if isinstance(share, bool | str) or (isinstance(share, int) and share < 1):
+        raise ConfigError(f"split.{name} is {share!r}; give a number of speakers, a share like 0.2, or a list of names")
+    if isinstance(share, float) and not 0 < share < 1:
+        raise ConfigError(f"split.{name} is {share}; a share of the speakers lies between 0 and 1")
