@@ -1,0 +1,100 @@
+"""Every YAML composes and builds what it names, and says what it is."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+
+from conftest import ROOT, compose_train
+from metavox.app.build import build
+from metavox.app.checks import check
+from metavox.errors import ConfigError
+
+GROUPS = (
+    "dataset",
+    "features",
+    "pairing",
+    "model",
+    "algorithm",
+    "optimizer",
+    "trainer",
+    "logger",
+    "callbacks",
+    "baselines",
+)
+CHOICES = [
+    (g, p.stem)
+    for g in GROUPS
+    for p in sorted((ROOT / "conf" / g).glob("*.yaml"))
+    if (g, p.stem) != ("pairing", "auto")
+]
+
+
+def test_there_are_as_many_choices_as_we_think() -> None:
+    assert len(CHOICES) >= 40
+    assert {g for g, _ in CHOICES} == set(GROUPS)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_yaml_opens_with_what_it_is(path: Path) -> None:
+    assert path.read_text().startswith("#")
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES, ids=[f"{g}={n}" for g, n in CHOICES])
+def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path) -> None:
+    root = (
+        ["dataset.root=" + str(tmp_path)]
+        if (group, name) in {("dataset", n) for n in ("librispeech", "folder", "fsdd")}
+        else []
+    )
+    without_speech = ["dataset=sinusoid"] if (group, name) in {("pairing", "none"), ("features", "none")} else []
+    config = compose_train(f"{group}={name}", *root, *without_speech, f"cache={tmp_path}")
+    check(config)
+    node = config[group]
+    OmegaConf.to_container(node, resolve=True)
+    if group == "dataset":
+        parts = [build(config[k]) if config[k] else None for k in ("features", "pairing")]
+        assert build(node, features=parts[0], pairing=parts[1]).shots >= 1
+    elif group == "model":
+        assert build(node, input_dim=4, output_dim=4)(torch.zeros(2, 3, 4)).shape == (2, 3, 4)
+    elif group in ("logger", "callbacks", "baselines"):
+        assert all("_target_" in entry for entry in node.values())
+    elif group == "algorithm":
+        model = build(config.model, input_dim=4, output_dim=4)
+        try:
+            build(node, model=model)
+        except ConfigError as error:  # an algorithm that needs context inputs says so
+            assert "context_inputs" in str(error)
+            build(node, model=build(config.model, input_dim=4, output_dim=4, context_inputs=2))
+    elif node:
+        build(node, **({} if group != "trainer" else {"logger": False}))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.inference_mode=true", "inference_mode"),
+        ("evaluation.steps=[]", "evaluation.steps"),
+        ("evaluation.steps=[-1]", "evaluation.steps"),
+        ("evaluation.lrs=[0]", "evaluation.lrs"),
+        ("seed=-1", "seed"),
+    ],
+)
+def test_values_that_would_fail_late_are_refused_early(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(compose_train(override))
+
+
+def test_bad_arguments_are_one_sentence_with_the_key() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.shots is 0"):
+        config = compose_train("dataset.shots=0")
+        build(config.dataset, features=build(config.features), pairing=build(config.pairing))
+    with pytest.raises(ConfigError, match=r"activation"):
+        build(compose_train("model.activation=softplusplus").model, input_dim=4, output_dim=4)
+
+
+def test_a_misspelt_key_is_refused() -> None:
+    with pytest.raises(ConfigCompositionException, match="algorthm"):
+        compose_train("algorthm.inner.lr=1")

@@ -1,0 +1,233 @@
+"""train.py from end to end on six generated voices: results, checkpoints, resuming, errors."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from conftest import DATA, ROOT, SMALL, compose_train
+from metavox.app.checkpoint import load_run
+from metavox.app.train import run
+from metavox.errors import ConfigError, MetavoxError
+
+TINY = ("dataset.voices=6", "dataset.sentences=6", "dataset.split.test=2", "dataset.split.validation=2")
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def small(cache: Path, *overrides: str) -> tuple[str, ...]:
+    return (*SMALL, f"cache={cache}", *overrides)
+
+
+@pytest.fixture(scope="module")
+def done(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of MAML beside the default baselines."""
+    folder = tmp_path_factory.mktemp("run")
+    run(compose_train(*small(cache)), folder, [])
+    return folder
+
+
+def test_a_run_folder_holds_what_it_promises(done: Path) -> None:
+    for name in ("config.yaml", "overrides.yaml", "environment.json", "results.csv", "summary.json",
+                 "checkpoints/best.ckpt", "checkpoints/last.ckpt", "checkpoints/final.ckpt"):  # fmt: skip
+        assert (done / name).stat().st_size > 2, name
+    assert json.loads((done / "environment.json").read_text())["versions"]["torch"] == torch.__version__
+    assert "${" not in (done / "config.yaml").read_text()
+    assert not [p for p in done.rglob("*") if "partial" in p.name]
+
+
+def test_results_have_a_row_per_task_steps_and_metric(done: Path) -> None:
+    found = Counter((r["algorithm"], r["steps"], f"{r['metric']}/{r['convention']}") for r in rows(done))
+    for algorithm in ("identity", "joint", "scratch", "maml"):
+        for metric in ("loss/mse", "mcd/sprocket24", "mcd/aligned24", "log_f0_rmse/ln", "vuv_error/share"):
+            assert found[algorithm, "2", metric] == 2, (algorithm, metric)
+    assert found["copy-synthesis", "0", "mcd/sprocket24"] == 2
+    tasks = {(r["source"], r["target"]) for r in rows(done)}
+    assert len(tasks) == 2
+    assert all(np.isfinite(float(r["value"])) for r in rows(done))
+
+
+def test_the_same_episodes_and_the_same_floor_for_all(done: Path) -> None:
+    """At 0 steps scratch is the identity: its network starts at 0. F0 is converted by all but the identity."""
+    by = {
+        (r["algorithm"], r["steps"], r["target"], r["metric"], r["convention"]): float(r["value"]) for r in rows(done)
+    }
+    for (algorithm, steps, target, metric, convention), value in by.items():
+        if metric in ("loss", "mcd") and (algorithm, steps) == ("scratch", "0"):
+            assert value == pytest.approx(by["identity", "0", target, metric, convention], rel=1e-4)
+
+
+def test_checkpoints_load_without_code_and_rebuild_the_network(done: Path) -> None:
+    content = torch.load(done / "checkpoints" / "final.ckpt", weights_only=True)
+    assert set(content["metavox"]) == {"version", "config", "dims", "shots", "features", "normaliser"}
+    assert content["metavox"]["shots"] == 2
+    restored = load_run(done)
+    assert restored.algorithm.steps == 5
+    assert float(restored.algorithm.inner_lr) == pytest.approx(0.1)
+    last = torch.load(done / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["metavox"] == content["metavox"]
+
+
+def test_tensorboard_has_curves_audio_pictures_and_hyperparameters(done: Path) -> None:
+    events = EventAccumulator(str(done), size_guidance={"audio": 0, "images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/loss", "val/loss", "val/mcd", "val_curve/mcd_at_0", "val_curve/mcd_at_2"} <= set(tags["scalars"])
+    assert "val/adaptation_curve" in tags["images"]
+    assert sum(t.startswith("spectrogram/") for t in tags["images"]) == 2
+    assert {t.rsplit("/")[1] for t in tags["audio"]} == {"source", "converted", "target", "copy-synthesis"}
+    assert any("hparams" in t for t in events.summary_metadata)
+
+
+def test_audio_of_test_tasks_is_speech(done: Path) -> None:
+    files = sorted((done / "audio").glob("*.wav"))
+    assert {f.stem.split("_")[-1] for f in files} == {"source", "converted", "target", "copy-synthesis"}
+    for file in files:
+        wave, rate = soundfile.read(file)
+        assert rate == 16000 and len(wave) > 8000 and 0.01 < np.abs(wave).max() <= 1
+
+
+def test_a_finished_run_is_not_run_again(done: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (done / "results.csv").read_bytes()
+    monkeypatch.setattr("metavox.app.train.contest", lambda *_: pytest.fail("trained again"))
+    run(compose_train(*small(cache)), done, [])
+    assert (done / "results.csv").read_bytes() == before
+
+
+def test_another_config_in_the_same_folder_is_refused(done: Path, cache: Path) -> None:
+    with pytest.raises(ConfigError, match=r"other settings \(.*seed\)"):
+        run(compose_train(*small(cache, "seed=3")), done, [])
+
+
+def test_the_same_seed_gives_the_same_numbers(done: Path, cache: Path, tmp_path: Path) -> None:
+    run(compose_train(*small(cache, "baselines=none")), tmp_path, [])
+    mine = [r for r in rows(done) if r["algorithm"] == "maml"]
+    assert [r for r in rows(tmp_path) if r["algorithm"] == "maml"] == mine
+
+
+def command(folder: Path, cache: Path, *overrides: str) -> list[str]:
+    options = [o for o in SMALL if "max_epochs" not in o and "progress_bar" not in o]
+    return [sys.executable, "train.py", *options, f"cache={cache}", f"hydra.run.dir={folder}", "trainer.max_epochs=4",
+            "trainer.enable_progress_bar=false", *overrides]  # fmt: skip
+
+
+def test_a_killed_run_resumes_and_gets_the_same_result(cache: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    small_run = ("baselines=none", "dataset.steps_per_epoch=6", "callbacks.pictures.every_epochs=100")
+    subprocess.run(command(whole, cache, *small_run), cwd=ROOT, check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(killed, cache, *small_run), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    last = killed / "checkpoints" / "last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "results.csv").exists(), "it finished before it was killed: give it more epochs"
+    resumed = subprocess.run(
+        [sys.executable, "train.py", f"resume={killed}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert (killed / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset=folder", "dataset.root=/nowhere/at/all"], "/nowhere/at/all does not exist"),
+        (["dataset=fsdd", "dataset.root=/nowhere"], "/nowhere"),
+        (["dataset.shots=60", *TINY], "none of the"),
+        (["dataset.voices=3"], "no speaker is left for validation"),
+        (["dataset.split.test=[bob]", *TINY[:2]], "'bob', which is no subset and no speaker"),
+        (["resume=/nowhere/run"], "/nowhere/run/config.yaml"),
+        (["resume=/nowhere/run", "seed=3"], "leave out"),
+        (["algorithm.inner.steps=-1", "baselines=none", *TINY], "steps=-1"),
+    ],
+)
+def test_errors_are_one_sentence_and_code_2(overrides: list[str], message: str, cache: Path, tmp_path: Path) -> None:
+    own = [] if "resume=" in overrides[0] else [f"cache={cache}"]
+    result = subprocess.run(
+        [sys.executable, "train.py", *own, *overrides, f"hydra.run.dir={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2, result.stderr
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_help_lists_every_choice() -> None:
+    result = subprocess.run(
+        [sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for word in ("algorithm", "reptile", "librispeech", "nearest", "python train.py"):
+        assert word in result.stdout
+
+
+def test_folder_corpus_with_bad_files(tmp_path: Path) -> None:
+    """Sound and unsound files of four speakers: the bad ones are skipped by name, the rest trains."""
+    noise = np.random.default_rng(0)
+    for number, speaker in enumerate("abcd"):
+        for take in range(7):
+            tone = np.sin(2 * np.pi * (100 + 30 * number) * np.arange(16000) / 16000) * (
+                1 + np.sin(np.arange(16000) / 800)
+            )
+            wave = 0.2 * tone + 0.01 * noise.normal(size=16000)
+            (tmp_path / speaker).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / speaker / f"{take}.wav", wave, 16000)
+    (tmp_path / "a" / "broken.wav").write_bytes(b"RIFFnonsense")
+    soundfile.write(tmp_path / "b" / "silent.wav", np.zeros(16000), 16000)
+    (tmp_path / "c" / "empty.wav").write_bytes(b"")
+    folder = tmp_path / "run"
+    overrides = [o for o in SMALL if "voices" not in o and "sentences" not in o and "split" not in o]
+    config = compose_train(
+        "dataset=folder", f"dataset.root={tmp_path}", f"cache={tmp_path / 'cache'}", *overrides, "baselines=none",
+        "dataset.split.test=1", "dataset.split.validation=1", "dataset.split.sources=train", pairing="nearest",
+    )  # fmt: skip
+    run(config, folder, [])
+    assert {r["metric"] for r in rows(folder)} == {"loss", "mcd", "f0_median"}  # no DTW metrics without parallel speech
+    assert {r["convention"] for r in rows(folder) if r["metric"] == "mcd"} == {"aligned24"}
+
+
+@pytest.mark.skipif(not (DATA / "FSDD").is_dir(), reason=f"no FSDD in {DATA}; set METAVOX_TEST_DATA")
+def test_real_digits(tmp_path: Path) -> None:
+    overrides = [o for o in SMALL if "voices" not in o and "sentences" not in o and "split" not in o]
+    config = compose_train("dataset=fsdd", f"dataset.root={DATA / 'FSDD'}", f"cache={tmp_path / 'cache'}", *overrides,
+                           "baselines=none")  # fmt: skip
+    run(config, tmp_path / "run", [])
+    mcd = [float(r["value"]) for r in rows(tmp_path / "run") if (r["metric"], r["convention"]) == ("mcd", "sprocket24")]
+    assert 3 < np.mean(mcd) < 15
+
+
+def test_nothing_of_a_test_speaker_reaches_the_normalisation(cache: Path) -> None:
+    from metavox.app.build import build
+
+    config = compose_train(*small(cache))
+    data = build(config.dataset, features=build(config.features), pairing=build(config.pairing))
+    data.prepare()
+    held_out = {u.speaker for name in ("validation", "test") for e in data.episodes[name] for p in e.query for u in p}
+    read: list[str] = []
+    frames = data.store.frames
+    data.store.frames = lambda u: read.append(u.speaker) or frames(u)
+    data.episodes = {}
+    data.prepare()
+    assert read and not set(read) & held_out
+
+
+def test_a_full_disk_or_a_closed_folder_is_one_sentence(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MetavoxError, match="cannot write"):
+        run(compose_train(*small(cache)), tmp_path / "file" / "run", [])
