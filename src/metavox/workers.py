@@ -5,10 +5,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+from metavox.errors import MetavoxError
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread a worker: as many workers as cores, each with as many threads, would only wait for each other."""
@@ -49,6 +52,11 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise MetavoxError(
+            "a worker process was ended from outside, perhaps for want of memory; start again, what is done stays done "
+            "(fewer at once: dataset.workers=1)"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():

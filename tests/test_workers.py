@@ -1,0 +1,60 @@
+"""The ordered parallel map: order, laziness, errors, and workers that die."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from metavox.errors import AudioError, MetavoxError
+from metavox.workers import parallel_map
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def fail(x: int) -> int:
+    raise AudioError(f"item {x} cannot be used")
+
+
+def die(x: int) -> int:
+    os._exit(9)
+
+
+def threads(_: int) -> str | None:
+    return os.environ.get("OMP_NUM_THREADS")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers: int) -> None:
+    assert list(parallel_map(square, range(30), 30, "test", workers)) == [x * x for x in range(30)]
+
+
+def test_items_are_drawn_as_they_are_needed() -> None:
+    drawn = []
+
+    def items() -> Iterator[int]:
+        for x in range(100):
+            drawn.append(x)
+            yield x
+
+    results = parallel_map(square, items(), 100, "test", 2)
+    assert next(results) == 0
+    assert len(drawn) < 20
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_keeps_its_kind() -> None:
+    with pytest.raises(AudioError, match="item 0"):
+        list(parallel_map(fail, range(3), 3, "test", 2))
+
+
+def test_a_worker_that_is_killed_is_one_sentence() -> None:
+    with pytest.raises(MetavoxError, match="worker process was ended"):
+        list(parallel_map(die, range(3), 3, "test", 2))
+
+
+def test_a_worker_has_one_thread_and_this_process_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert set(parallel_map(threads, range(3), 3, "test", 2)) == {"1"}
+    assert os.environ["OMP_NUM_THREADS"] == "7"
