@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from metavox.app.arguments import quoted
-from metavox.app.entry import guarded
+from metavox.app.entry import guarded, launch
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="adapt")
@@ -23,4 +23,4 @@ def main(config: DictConfig) -> None:
 
 if __name__ == "__main__":
     sys.argv[1:] = quoted(sys.argv[1:], ("run", "target", "source", "text", "output", "voice", "name", "consent"))
-    main()
+    launch(main, "adapt")

@@ -4,10 +4,13 @@ python train.py
 python train.py dataset=librispeech dataset.root=DIR algorithm=reptile
 """
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
-from metavox.app.entry import guarded, register_resolvers
+from metavox.app.arguments import quoted
+from metavox.app.entry import guarded, launch, register_resolvers
 
 register_resolvers()
 
@@ -20,4 +23,5 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.argv[1:] = quoted(sys.argv[1:], ("dataset.root", "cache", "resume"))
+    launch(main, "train")

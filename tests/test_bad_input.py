@@ -2,10 +2,16 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
-from conftest import SMALL, compose_train
+import pytest
+
+from conftest import ROOT, SMALL, compose_train
+from metavox.app.checks import check
 from metavox.app.train import run
+from metavox.errors import ConfigError
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -36,3 +42,67 @@ def test_every_algorithm_is_scored_at_the_steps_of_the_main_one(cache: Path, tmp
     steps = {(r["algorithm"], int(r["steps"])) for r in rows(tmp_path)}
     assert {("identity", 1), ("identity", 3), ("scratch", 1), ("scratch", 3)} <= steps
     assert "all metrics after 3 inner steps" in (tmp_path / "tables.txt").read_text()
+
+
+def command_line(program: str, *arguments: str) -> str:
+    """What is printed; fails unless it is one sentence and code 2."""
+    done = subprocess.run(
+        [sys.executable, f"{program}.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    printed = (done.stdout + done.stderr).strip()
+    assert done.returncode == 2, printed
+    assert len(printed.splitlines()) == 1, printed
+    return printed
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        ("train", ["algorthm.inner.lr=1"], "algorthm.inner.lr; did you mean algorithm.inner.lr?"),
+        ("train", ["dataset=folder", "dataset.rot=x"], "did you mean dataset.root?"),
+        ("train", ["shots=1"], "did you mean dataset.shots?"),
+        ("train", ["algorithm=mamll"], "no algorithm=mamll; did you mean maml?"),
+        ("train", ["dataset.split.test=a (b)"], "two pairs of quotes"),
+        ("train", ["dataset=folder"], "dataset.root has no value"),
+        ("train", ["dataset=folder", "dataset.root=/no where, (x)"], "/no where, (x) does not exist"),
+        ("train", ["hydra.run.dir=/proc/x"], "cannot write /proc/x"),
+        ("train", ["hydra.run.dir=train.py/x"], "cannot write "),
+        ("adapt", ["outptu=x"], "outptu; did you mean output?"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(
+    program: str, arguments: list[str], message: str, cache: Path, tmp_path: Path
+) -> None:
+    if program == "train":
+        arguments = [f"hydra.run.dir={tmp_path}", f"cache={cache}", *arguments]
+    assert message in command_line(program, *arguments)
+
+
+@pytest.mark.parametrize(
+    "override", ["evaluation.lrs=0.1", "evaluation.lrs=[a]", "evaluation.lrs=null", "evaluation.steps=5"]
+)
+def test_what_should_be_a_list_of_numbers(override: str) -> None:
+    with pytest.raises(ConfigError, match=override.split("=")[0]):
+        check(compose_train(override))
+
+
+def test_a_misspelt_run_to_resume_leaves_no_folder(tmp_path: Path) -> None:
+    assert "is not a run folder" in command_line("train", f"resume={tmp_path / 'typo'}")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_disk_that_is_full_is_one_sentence(cache: Path, tmp_path: Path) -> None:
+    """The limit on the size of a file stands for the disk; checkpoints of this run are larger."""
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000,) * 2); "
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); runpy.run_path('train.py', run_name='__main__')"
+    )
+    options = [o for o in SMALL if "hidden" not in o]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *options, "model.hidden=[256]", "baselines=none", f"cache={cache}",
+         f"hydra.run.dir={tmp_path}", "callbacks.pictures.every_epochs=100"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stdout + done.stderr and "Traceback" not in done.stdout + done.stderr
+    assert not list((tmp_path / "checkpoints").glob("*"))

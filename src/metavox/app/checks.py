@@ -1,20 +1,35 @@
 """Settings that would fail late, refused early."""
 
-from omegaconf import DictConfig
+from collections.abc import Sequence
+from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from metavox.app.runfolder import flatten
 from metavox.errors import ConfigError
 
 
 def check(config: DictConfig) -> None:
     """Raises ConfigError naming the key and the way out."""
+    missing = [key for key, value in flatten(OmegaConf.to_container(config)).items() if value == "???"]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} has no value; give one, {missing[0]}=...")
     if not config.pairing and config.features:
         raise ConfigError("pairing=auto and pairing=none have no meaning here; choose pairing=parallel, tts or nearest")
     if config.trainer.get("inference_mode", True):
         raise ConfigError("trainer.inference_mode must be false: validation and test adapt, which needs gradients")
-    steps = config.evaluation.steps
+    steps, lrs = (_numbers(config.evaluation[name]) for name in ("steps", "lrs"))
     if not steps or any(not isinstance(s, int) or s < 0 for s in steps):
-        raise ConfigError(f"evaluation.steps is {steps}; give whole numbers of 0 or more, such as [0,1,5,10]")
-    if any(lr <= 0 for lr in config.evaluation.lrs):
-        raise ConfigError(f"evaluation.lrs is {config.evaluation.lrs}; inner rates must be above 0")
+        raise ConfigError(
+            f"evaluation.steps is {config.evaluation.steps}; give whole numbers of 0 or more, such as [0,1,5,10]"
+        )
+    if lrs is None or any(not lr > 0 for lr in lrs):
+        raise ConfigError(f"evaluation.lrs is {config.evaluation.lrs}; give inner rates above 0, such as [0.01,0.1]")
     if not isinstance(config.seed, int) or config.seed < 0:
         raise ConfigError(f"seed is {config.seed}; give a whole number of 0 or more")
+
+
+def _numbers(value: Any) -> Sequence[float] | None:
+    """A list of numbers, None for anything else."""
+    plain = OmegaConf.to_container(value) if OmegaConf.is_list(value) else None
+    return plain if isinstance(plain, list) and all(type(v) in (int, float) for v in plain) else None

@@ -1,5 +1,6 @@
 """What both entry points share: resolvers, and one sentence instead of a traceback for errors a user can mend."""
 
+import errno
 import logging
 import os
 import sys
@@ -11,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from metavox.errors import MetavoxError
+from metavox.app import hydra_errors
+from metavox.errors import ConfigError, MetavoxError
 
 # Before torch is loaded. Threads that spin while they wait make a run four times slower as soon as another job shares
 # the cores (measured: two MAML steps side by side on 2 cores, 443 ms each, passive 98 ms).
@@ -22,11 +24,20 @@ log = logging.getLogger(__name__)
 CONF = Path("conf").resolve() if Path("conf/train.yaml").exists() else Path(__file__).parents[3] / "conf"
 GROUPS = ("dataset", "pairing", "features", "model", "algorithm", "baselines", "optimizer", "trainer", "experiment")
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
 
 def register_resolvers() -> None:
     """`${run_dir:resume,new}`: the folder to go on with, or the new one; `${choices_help:}`: text for --help."""
-    OmegaConf.register_new_resolver("run_dir", lambda resume, new: resume or new, replace=True)
+    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("choices_help", choices_help, replace=True)
+
+
+def run_dir(resume: str | None, new: str) -> str:
+    """Where to work. Raises ConfigError before Hydra makes a folder of a misspelt name."""
+    if resume and not Path(resume, "config.yaml").is_file():
+        raise ConfigError(f"resume={resume} is not a run folder: there is no {Path(resume, 'config.yaml')}")
+    return resume or new
 
 
 def choices_help() -> str:
@@ -43,14 +54,49 @@ def choices_help() -> str:
     return "\n".join(lines)
 
 
+def launch(main: Callable[[], object], name: str) -> None:
+    """Runs the Hydra main of the config `name`. What a user can mend is one sentence and code 2: also what goes wrong
+    before `main` is reached, where Hydra would print its own."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors on
+    try:
+        main()
+    except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
+        sentence = _sentence(error, name)
+        if sentence is None or os.environ.get("METAVOX_TRACEBACK"):
+            raise
+        print(sentence, file=sys.stderr)
+        sys.exit(2)
+
+
+def _sentence(error: Exception, name: str) -> str | None:
+    """None for what is not the user's fault."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, MetavoxError):
+        inner = inner.__cause__ or inner.__context__  # an error within a resolver comes wrapped
+    if inner is not None:
+        return str(inner)
+    if isinstance(error, hydra_errors.ERRORS):
+        return hydra_errors.sentence(error, CONF, name, sys.argv[1:])
+    assert isinstance(error, OSError)
+    return f"cannot write {error.filename}: {error.strerror}; choose another folder" if error.filename else None
+
+
 def guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Result:
-    """function(config); a MetavoxError is logged and ends the program with code 2.
+    """function(config); a MetavoxError, or a disk that takes no more, is logged and ends the program with code 2.
 
     In a multirun it is raised on, so that Hydra counts the job as failed and goes on with the others. The environment
     variable METAVOX_TRACEBACK=1 shows where it came from.
     """
     try:
-        return function(config)
+        try:
+            return function(config)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            place = error.filename or "the run folder"
+            raise MetavoxError(
+                f"cannot write {place}: {error.strerror}; free some space or choose another folder, then start again"
+            ) from error
     except MetavoxError as error:
         log.error("%s", error, exc_info=bool(os.environ.get("METAVOX_TRACEBACK")))
         if HydraConfig.get().mode == RunMode.MULTIRUN:
