@@ -1,11 +1,15 @@
 """The LightningModule and the tuning of inner rates, on sine waves."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from metavox.algorithms.baselines import Identity, Joint
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
+from metavox.errors import MetavoxError
+from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
 from metavox.learner.tuning import tune_lr
 from metavox.models.mlp import MLP
@@ -93,3 +97,30 @@ def test_a_task_that_diverges_has_no_scores_and_counts_against_its_epoch() -> No
 def test_a_grid_on_which_all_diverges_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     tune_lr(learner(lr=1e4), [sines()], [1e5])
     assert "every inner rate of [10000.0, 100000.0] diverges within 1/5 steps" in caplog.text
+
+
+def test_a_gradient_that_overflowed_does_not_reach_the_weights() -> None:
+    module = learner()
+    optimizer = module.configure_optimizers()
+    module.log = lambda *_, **__: None  # type: ignore[assignment,method-assign]
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    for value in (float("nan"), float("inf")):
+        for p in module.parameters():
+            p.grad = torch.full_like(p, value)
+        module.on_before_optimizer_step(optimizer)
+        optimizer.step()
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+    for p in module.parameters():
+        p.grad = torch.ones_like(p)
+    module.on_before_optimizer_step(optimizer)
+    assert all(p.grad is not None for p in module.parameters())
+
+
+def test_checkpoints_are_written_beside_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setattr("tempfile.tempdir", None)
+    WholeCheckpoints().save_checkpoint({"x": torch.ones(2)}, tmp_path / "a.ckpt")
+    assert torch.equal(torch.load(tmp_path / "a.ckpt", weights_only=True)["x"], torch.ones(2))
+    (tmp_path / "file").touch()
+    with pytest.raises(MetavoxError, match="cannot write"):
+        WholeCheckpoints().save_checkpoint({}, tmp_path / "file" / "a.ckpt")

@@ -22,6 +22,7 @@ from metavox.app.paper import run_paper
 from metavox.app.runfolder import FREE, RunFolder, flatten, load_yaml
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
+from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
@@ -103,7 +104,9 @@ def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, logger
     for entry in config.callbacks.values():
         argument, folder = WRITES.get(entry["_target_"].rsplit(".", 1)[-1], (None, ""))
         callbacks.append(build(entry, **({argument: str(place / folder)} if argument else {})))
-    trainer: pl.Trainer = build(config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(place))
+    trainer: pl.Trainer = build(
+        config.trainer, logger=loggers, callbacks=callbacks, plugins=[WholeCheckpoints()], default_root_dir=str(place)
+    )
     if learner.algorithm.needs_training:
         last = checkpoints / "last.ckpt"
         trainer.fit(learner, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)

@@ -60,6 +60,14 @@ class MetaLearner(pl.LightningModule):
         self.log_dict({f"train/{k}": v for k, v in metrics.items() if k != "loss"}, batch_size=len(batch.support.x))
         return loss
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Leaves out a step whose gradient overflowed, though its loss did not: one would turn every weight to nan."""
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        finite = all(bool(torch.isfinite(g).all()) for g in grads)
+        self.log("train/overflown", float(not finite), batch_size=1)
+        if not finite:
+            optimizer.zero_grad()
+
     def validation_step(self, episodes: Episodes, _: int) -> None:
         """Logs the adaptation curve. A task that diverged counts with the loss at which it counts as diverged: left
         out, it would make the epoch at which it happened look like the best."""
