@@ -106,7 +106,7 @@ def draw_spectrograms(voices: dict[str, Frames], hop: float) -> Figure:
         axis.imshow(
             (frames.spectrum @ np.cos(angles)).T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1)
         )
-        axis.set(ylabel="warped frequency", title=name)
+        axis.set(xlabel="seconds", ylabel="warped frequency", title=name)
         pitch = axis.twinx()
         pitch.plot(np.arange(len(frames)) * hop, np.where(frames.f0 > 0, frames.f0, np.nan), "w", linewidth=1)
         pitch.set(ylabel="F0 [Hz]", ylim=(50, 400))
