@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, SMALL, compose_train
+from metavox.app.adapt_checks import check_output
 from metavox.app.checks import check
+from metavox.app.runfolder import RunFolder, environment
 from metavox.app.train import run
-from metavox.errors import ConfigError
+from metavox.errors import ConfigError, MetavoxError
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -106,3 +108,35 @@ def test_a_disk_that_is_full_is_one_sentence(cache: Path, tmp_path: Path) -> Non
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stdout + done.stderr and "Traceback" not in done.stdout + done.stderr
     assert not list((tmp_path / "checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize("place", ["/proc/x/y", "file", "file/below"])
+def test_adapt_refuses_an_output_it_cannot_write_before_it_works(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MetavoxError, match="cannot be written"):
+        check_output(tmp_path / place, [], [])
+
+
+def test_an_output_folder_is_not_made_by_asking(tmp_path: Path) -> None:
+    check_output(tmp_path / "a" / "b", [], [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_git_is_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert environment(0)["commit"] is None
+
+
+@pytest.mark.parametrize(("override", "same"), [
+    ("trainer.max_epochs=9", False), ("trainer.gradient_clip_val=1", False), ("trainer.accelerator=auto", True),
+    ("callbacks.pictures.tasks=1", True), ("trainer.enable_progress_bar=true", True),
+])  # fmt: skip
+def test_what_is_computed_must_not_differ_when_a_run_goes_on(override: str, same: bool, tmp_path: Path) -> None:
+    """Else the results that are there would be shown as those of the new settings."""
+    RunFolder(tmp_path, compose_train(*SMALL, f"cache={tmp_path}"), [])
+    changed = compose_train(*SMALL, f"cache={tmp_path}", override)
+    if same:
+        assert RunFolder(tmp_path, changed, []).resumed
+    else:
+        with pytest.raises(ConfigError, match="other settings"):
+            RunFolder(tmp_path, changed, [])

@@ -1,11 +1,11 @@
 """What adapt.py refuses before it reads a recording or writes a file."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from metavox.audio.whole import check_writable
 from metavox.errors import ConfigError, MetavoxError
 
 
@@ -45,13 +45,7 @@ def _check_number(key: str, value: object, reused: bool) -> None:
 
 def check_output(folder: Path, writes: Iterable[Path], reads: Iterable[Path]) -> None:
     """Raises MetavoxError when `folder` cannot be made or written, or when a result would replace an input."""
-    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir():
-        raise MetavoxError(f"output folder {folder} cannot be made: {existing} is a file; choose another folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise MetavoxError(
-            f"output folder {folder} cannot be written: no permission for {existing}; choose another folder"
-        )
+    check_writable(folder)
     inputs = {path.resolve() for path in reads}
     for path in writes:
         if path.resolve() in inputs:

@@ -21,8 +21,8 @@ COLUMNS = (
     *("dataset", "pairing", "algorithm", "seed", "source", "target"),
     *("shots", "steps", "lr", "metric", "convention", "value"),
 )
-FREE = ("trainer", "logger", "callbacks", "resume")
-"""Sections that may differ when a run goes on: they say how it is run and watched, not what is computed."""
+FREE = ("logger", "callbacks", "resume", "trainer.accelerator", "trainer.devices", "trainer.enable_", "trainer.log_")
+"""Settings that may differ when a run goes on: they say how it is run and watched, not what is computed."""
 
 
 class RunFolder:
@@ -39,8 +39,8 @@ class RunFolder:
         write_whole(path / "config.yaml", OmegaConf.to_yaml(self.config).encode())
 
     def _check_same(self, stored: Any) -> None:
-        old, new = (flatten({k: v for k, v in c.items() if k not in FREE}) for c in (stored, self.config))
-        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+        old, new = flatten(stored), flatten(self.config)
+        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(FREE))
         if changed:
             raise ConfigError(
                 f"{self.path} holds a run with other settings ({', '.join(changed[:5])}); "
@@ -98,11 +98,20 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 def environment(seed: int) -> dict[str, Any]:
     """Versions, commit and device: what one needs to run it again."""
     packages = ("metavox", "torch", "pytorch-lightning", "hydra-core", "higher", "numpy", "pyworld-prebuilt")
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
-        "versions": {p: version(p) for p in packages}, "python": platform.python_version(), "commit": commit or None,
+        "versions": {p: version(p) for p in packages}, "python": platform.python_version(), "commit": commit(),
         "device": device, "cores": cores(), "seed": seed,
     }  # fmt: skip
+
+
+def commit() -> str | None:
+    """The commit of metavox's own checkout; None where it was installed without one, or there is no git to ask."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None  # installed: git would name the commit of whatever project the environment lies in
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None

@@ -155,7 +155,7 @@ def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, 
     summary = summarise([{**row, "algorithm": ""} for row in rows])
     last = {f"test/{metric}": list(cells[""].values())[-1]["mean"] for metric, cells in summary.items()}
     settings = {**OmegaConf.to_container(config, resolve=True), "algorithm": OmegaConf.to_container(algorithm)}  # type: ignore[dict-item]
-    chosen = {k: v for k, v in flatten(settings).items() if k.split(".")[0] not in FREE}
+    chosen = {k: v for k, v in flatten(settings).items() if not k.startswith(FREE)}
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(chosen, last)

@@ -1,6 +1,7 @@
 """Files that are either complete or absent: written beside their place, then renamed into it."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from metavox.errors import MetavoxError
@@ -20,4 +21,20 @@ def write_whole(path: str | Path, data: bytes) -> None:
     except OSError as error:
         raise MetavoxError(
             f"cannot write {path}: {error.strerror}; choose another folder or free some space"
+        ) from error
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raises MetavoxError when no file could be written to `folder`, which need not exist yet and is not made.
+
+    By trying: permissions do not tell of read-only disks, and mean nothing to root.
+    """
+    folder = Path(folder).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise MetavoxError(
+            f"{folder} cannot be written ({existing}: {error.strerror}); choose another folder"
         ) from error
