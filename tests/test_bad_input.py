@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from conftest import ROOT, SMALL, compose_train
 from metavox.app.adapt_checks import check_output
+from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.runfolder import RunFolder, environment
 from metavox.app.train import run
@@ -140,3 +143,56 @@ def test_what_is_computed_must_not_differ_when_a_run_goes_on(override: str, same
     else:
         with pytest.raises(ConfigError, match="other settings"):
             RunFolder(tmp_path, changed, [])
+
+
+@pytest.mark.parametrize(
+    "override", ["shots=0", "test_tasks=0", "meta_batch=2.5", "queries=abc", "steps_per_epoch=true"]
+)
+@pytest.mark.parametrize("dataset", ["espeak", "sinusoid"])
+def test_sizes_that_mean_nothing_are_refused_before_any_work(dataset: str, override: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"dataset.{override.split('=')[0]} is"):
+        run(compose_train(f"dataset={dataset}", f"cache={tmp_path}", f"dataset.{override}"), tmp_path / "run", [])
+    assert not (tmp_path / "run").exists()
+
+
+def voices(root: Path, **counts: int) -> None:
+    """Speakers with so many recordings each, a tone with a beat."""
+    time = np.arange(8000) / 16000
+    for number, (speaker, count) in enumerate(counts.items()):
+        (root / speaker).mkdir(parents=True)
+        tone = 0.2 * np.sin(2 * np.pi * (100 + 30 * number) * time) * (1 + np.sin(20 * time))
+        for take in range(count):
+            soundfile.write(root / speaker / f"{take}.wav", tone + 1e-3 * np.cos(take * time), 16000)
+
+
+FOLDER = [o for o in SMALL if "voices" not in o and "sentences" not in o and "split" not in o]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset.split.test=1", "dataset.split.validation=1"], "validation tasks: no two voices.*sources=train"),
+        (["dataset.split.test=2", "dataset.split.validation=2", "dataset.shots=8"],
+         "none of the 3 train speakers has the 16 utterances.*most: 4"),
+        (["dataset.split.test=2", "dataset.split.validation=2", "pairing=tts"], "train tasks: none of .* transcript"),
+        (["dataset.split.test=2", "dataset.split.validation=2", "pairing=parallel"], "train tasks: no two .* text"),
+    ],
+)  # fmt: skip
+def test_speakers_that_cannot_make_tasks(overrides: list[str], message: str, tmp_path: Path) -> None:
+    voices(tmp_path / "data", a=4, b=4, c=4, d=4, e=4, f=4, g=4)
+    config = compose_train(
+        "dataset=folder", f"dataset.root={tmp_path / 'data'}", f"cache={tmp_path}", *FOLDER, *overrides
+    )
+    with pytest.raises(MetavoxError, match=message):
+        run(config, tmp_path / "run", [])
+
+
+def test_training_voices_with_too_little_speech_are_no_sources_of_test_tasks(tmp_path: Path) -> None:
+    voices(tmp_path / "data", a=5, b=5, c=5, d=1, e=1, f=1, g=5)
+    config = compose_train(
+        "dataset=folder", f"dataset.root={tmp_path / 'data'}", f"cache={tmp_path}", *FOLDER, "dataset.voice_pairs=2",
+        "dataset.split.test=[a]", "dataset.split.validation=[b]", "dataset.split.sources=train", pairing="nearest",
+    )  # fmt: skip
+    data = build(config.dataset, features=build(config.features), pairing=build(config.pairing))
+    data.prepare()
+    assert {e.source for e in data.episodes["test"]} == {"c", "g"}

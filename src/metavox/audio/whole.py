@@ -31,6 +31,8 @@ def check_writable(folder: str | Path) -> None:
     """
     folder = Path(folder).absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir():
+        raise MetavoxError(f"{folder} cannot be written: {existing} is a file; choose another folder")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass

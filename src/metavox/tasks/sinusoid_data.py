@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 from metavox.tasks.sinusoid import SinusoidTasks
+from metavox.tasks.sizes import check_sizes
 
 FIXED = 1 << 40
 """Batch numbers of the validation and the test tasks start here and at twice this: training never gets so far."""
@@ -31,6 +32,8 @@ class SinusoidData(pl.LightningDataModule):
         features: None = None, pairing: None = None, **_: object,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_sizes(shots=shots, queries=queries, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
+                    validation_tasks=validation_tasks, test_tasks=test_tasks, test_queries=test_queries)  # fmt: skip
         self.sines, self.shots, self.queries, self.meta_batch = sines, shots, queries, meta_batch
         self.steps_per_epoch, self.test_queries = steps_per_epoch, test_queries
         self.limits = {"validation": validation_tasks, "test": test_tasks}

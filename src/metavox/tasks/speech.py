@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.utterance import Corpus, Utterance
-from metavox.errors import ConfigError
+from metavox.errors import MetavoxError
 from metavox.features.frames import Features
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Pairing, SpeakerPair
@@ -18,6 +18,7 @@ from metavox.tasks.alignments import Alignments, Group, speech_frames
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes, EpisodeSampler, TaskTable, UtterancePair, stack_episodes
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.sizes import check_sizes
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
 
@@ -51,12 +52,9 @@ class SpeechTasks(pl.LightningDataModule):
         seed: int = 0, workers: int | None = None, **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
-        sizes = {"shots": shots, "queries": queries, "frames": frames, "meta_batch": meta_batch,
-                 "steps_per_epoch": steps_per_epoch, "voice_pairs": voice_pairs, "test_queries": test_queries,
-                 "validation_tasks": validation_tasks, "test_tasks": test_tasks}  # fmt: skip
-        for name, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"dataset.{name} is {value}; it must be a whole number of at least 1")
+        check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
+                    voice_pairs=voice_pairs, validation_tasks=validation_tasks, test_tasks=test_tasks,
+                    test_queries=test_queries)  # fmt: skip
         self.corpus = corpus if pieces is None else Pieces(corpus, pieces)
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
@@ -101,8 +99,11 @@ class SpeechTasks(pl.LightningDataModule):
         """The voice pairs of a split, drawn among the speakers with utterances enough."""
         from_train = name != "train" and self.split.sources == "train"
         targets = enough_speech(utterances, speakers[name], name, *self._need(name))
-        sources = [u for u in utterances if u.speaker in speakers["train"]] if from_train else targets
-        return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed)
+        sources = enough_speech(utterances, speakers["train"], "train", *self._need(name)) if from_train else targets
+        try:
+            return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed)
+        except MetavoxError as error:
+            raise MetavoxError(f"{name} tasks: {error}") from error
 
     def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> None:
         wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
