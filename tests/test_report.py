@@ -40,8 +40,23 @@ def test_runs_of_different_tasks_are_pooled(tmp_path: Path) -> None:
 
 def test_steps_are_columns_in_numerical_order() -> None:
     rows = [row(steps=s, target=t, value=10 - s / 10) for s in (20, 0, 5) for t in "bc"]
-    header = by_steps(summarise(rows), "mcd/sprocket24").splitlines()[1].split()
+    header = by_steps(summarise(rows)["mcd/sprocket24"], "mcd").splitlines()[1].split()
     assert header == ["0", "steps", "5", "steps", "20", "steps"]
+
+
+def test_differences_are_paired_by_task_and_steps() -> None:
+    """Tasks differ much more than the algorithms do, and the difference is sure all the same."""
+    rows = [
+        row(algorithm=a, target=t, value=v + d)
+        for t, v in (("b", 5), ("c", 9), ("d", 14))
+        for a, d in (("maml", 0), ("joint", 1))
+    ]
+    rows.append(row(algorithm="joint", steps=20, target="b", value=1))
+    found = differences(rows, "mcd/sprocket24", "joint")
+    assert set(found) == {"maml"} and set(found["maml"]) == {"5"}
+    assert (found["maml"]["5"]["mean"], found["maml"]["5"]["high"]) == (-1, -1)
+    assert "minus that of joint" in tables(rows, 5)
+    assert "minus" not in tables([row(), row(target="c")], 5)
 
 
 def test_different_corpora_or_shots_do_not_share_a_table(tmp_path: Path) -> None:

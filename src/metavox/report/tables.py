@@ -11,6 +11,8 @@ from metavox.errors import MetavoxError
 from metavox.evaluation import statistics
 
 Row = Mapping[str, Any]
+Task = tuple[str, str]
+"""Source and target voice."""
 
 
 def read_rows(runs: Sequence[Path]) -> list[Row]:
@@ -31,21 +33,36 @@ def read_rows(runs: Sequence[Path]) -> list[Row]:
     return rows
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """rows of results.csv -> {"metric/convention": {algorithm: {steps: summary over tasks}}}.
+def by_task(rows: Sequence[Row]) -> dict[tuple[str, str, str], dict[Task, float]]:
+    """rows of results.csv -> {(metric/convention, algorithm, steps): {task: value}}.
 
     A task scored in several runs (seeds) counts once, with its mean: repeats of one task are no new evidence. It
     counts as diverged when it did so in one of them.
     """
-    tasks: dict[tuple[str, str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[str, str, str], dict[Task, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         cell = f"{row['metric']}/{row['convention']}", row["algorithm"], str(row["steps"])
-        tasks[cell][row["source"], row["target"]].append(float(row["value"]))
+        found[cell][row["source"], row["target"]].append(float(row["value"]))
+    return {cell: {task: sum(v) / len(v) for task, v in tasks.items()} for cell, tasks in found.items()}
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """rows of results.csv -> {"metric/convention": {algorithm: {steps: summary over tasks}}}."""
     summary: dict[str, Any] = {}
-    for (metric, algorithm, steps), values in tasks.items():
-        cell_summary = statistics.summarise(sum(v) / len(v) for v in values.values())._asdict()
-        summary.setdefault(metric, {}).setdefault(algorithm, {})[steps] = cell_summary
+    for (metric, algorithm, steps), values in by_task(rows).items():
+        cell = statistics.summarise(values.values())._asdict()
+        summary.setdefault(metric, {}).setdefault(algorithm, {})[steps] = cell
     return summary
+
+
+def differences(rows: Sequence[Row], metric: str, against: str) -> dict[str, Any]:
+    """{algorithm: {steps: summary of its value minus that of `against` after as many steps, task by task}}."""
+    values, table = by_task(rows), dict[str, Any]()
+    for (name, algorithm, steps), own in values.items():
+        other = values.get((metric, against, steps), {})
+        if name == metric and algorithm != against and own.keys() & other.keys():
+            table.setdefault(algorithm, {})[steps] = statistics.paired_difference(own, other)._asdict()
+    return table
 
 
 def main_metric(summary: Mapping[str, Any]) -> str:
@@ -54,18 +71,22 @@ def main_metric(summary: Mapping[str, Any]) -> str:
     return known[0]
 
 
-def tables(rows: Sequence[Row], steps: int) -> str:
-    """The main metric over inner steps, and all metrics after `steps` of them."""
+def tables(rows: Sequence[Row], steps: int, against: str = "joint") -> str:
+    """The main metric over inner steps, its paired differences from `against`, and all metrics after `steps`."""
     summary = summarise(rows)
-    return f"{by_steps(summary, main_metric(summary))}\n\n{by_metric(summary, steps)}"
+    metric = main_metric(summary)
+    parts = [by_steps(summary[metric], f"{metric} over inner steps")]
+    if difference := differences(rows, metric, against):
+        difference.pop("copy-synthesis", None)
+        parts.append(by_steps(difference, f"{metric} minus that of {against}, task by task"))
+    return "\n\n".join([*parts, by_metric(summary, steps)])
 
 
-def by_steps(summary: Mapping[str, Any], metric: str) -> str:
-    """One metric: a line per algorithm, a column per number of inner steps."""
-    table = summary[metric]
+def by_steps(table: Mapping[str, Any], title: str) -> str:
+    """{algorithm: {steps: cell}}: a line per algorithm, a column per number of inner steps."""
     steps = sorted({s for cells in table.values() for s in cells}, key=int)
     cells = {name: [_cell(own.get(s)) for s in steps] for name, own in table.items()}
-    return _table(f"{metric} after 0 ... {steps[-1]} inner steps", [f"{s} steps" for s in steps], cells, _tasks(table))
+    return _table(title, [f"{s} steps" for s in steps], cells, _tasks(table))
 
 
 def by_metric(summary: Mapping[str, Any], steps: int) -> str:
