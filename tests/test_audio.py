@@ -73,6 +73,7 @@ def bad_file(kind: str, folder: Path) -> Path:
         waves = {
             "short": tone(rate, 0.05),
             "silent": tone(rate) * 1e-3,
+            "constant": tone(rate) * 1e-3 + 0.3,
             "header only": tone(rate, 0),
             "nan": np.where(np.arange(8000) == 99, np.nan, tone(rate)),
             "three": np.stack([tone(rate)] * 3, 1),
@@ -84,8 +85,9 @@ def bad_file(kind: str, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [("missing", "does not exist"), ("folder", "is a folder"), ("empty", "0 bytes"), ("garbage", "not a readable"),
-     ("header only", "too short"), ("short", "too short"), ("silent", "silent"), ("nan", "not numbers"),
-     ("three", "3 channels"), ("cut wav", "truncated"), ("cut flac", "truncated"), ("cut mp3", "truncated")],
+     ("header only", "too short"), ("short", "too short"), ("silent", "silent"), ("constant", "silent"),
+     ("nan", "not numbers"), ("three", "3 channels"), ("cut wav", "truncated"),
+     ("cut flac", "truncated"), ("cut mp3", "truncated")],
 )  # fmt: skip
 def test_unusable_files_are_named_with_the_reason(tmp_path: Path, kind: str, reason: str) -> None:
     path = bad_file(kind, tmp_path)

@@ -194,3 +194,25 @@ def test_alignments_are_made_once_and_name_rows_of_the_store(tmp_path: Path) -> 
     ((start, stop),) = again.spans(groups[1])
     assert again.rows[start:stop].tolist() == [[3, 9], [4, 10], [5, 11]]
     assert again.cost(groups[1]) == pytest.approx(2.0)  # utterances 1 and 3 differ by 2 in one column
+
+
+def test_alignments_of_rows_that_belong_to_others_now_are_not_used(tmp_path: Path) -> None:
+    """As after a power failure that cost the store its end: the same row numbers, other recordings."""
+    utterances = people("ab", 2)
+
+    def store(first: Utterance, second: Utterance) -> FeatureStore:
+        made = FeatureStore(tmp_path, ToyFeatures())  # type: ignore[arg-type]
+        for utterance in (first, second):
+            arrays = {"spectrum": np.zeros((3, 3)), "f0": np.ones(3), "aperiodicity": np.zeros((3, 1))}
+            made.log.append(str(utterance.path.parent.resolve() / utterance.path.name), arrays, {"file": None})
+        return made
+
+    before = store(utterances[0], utterances[2])
+    Alignments(before, Parallel()).ensure([((utterances[0], utterances[2]),)], workers=1)
+    for name in ("journal.jsonl", "spectrum.bin", "f0.bin", "aperiodicity.bin"):
+        (before.folder / name).unlink()
+    CountingPairing.calls = 0
+    Alignments(store(utterances[1], utterances[3]), CountingPairing()).ensure(
+        [((utterances[1], utterances[3]),)], workers=1
+    )
+    assert CountingPairing.calls == 1

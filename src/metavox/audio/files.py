@@ -82,7 +82,7 @@ def read(path: str | Path, rate: int, start: float = 0.0, stop: float | None = N
     wave = samples.mean(axis=1)
     if not np.isfinite(wave).all():
         raise AudioError(f"{path} holds samples that are not numbers; export it again")
-    if np.abs(wave).max() < SILENCE:
+    if np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
         raise AudioError(f"{path} is silent (below -60 dBFS); record it again or remove it")
     return wave if native == rate else soxr.resample(wave, native, rate)
 

@@ -75,8 +75,9 @@ class Alignments:
         return sources, [self.store.frames(target).spectrum for _, target in group]
 
     def _key(self, group: Group, i: int) -> str:
-        """Names the rows, not the files: an utterance that was analysed again has other rows and is aligned again."""
-        spans = [self.store.span(u)[0] for pair in group for u in pair]
+        """Names the rows, so that an utterance that was analysed again is aligned again, and the files: a store that
+        lost its end in a power failure gives the same rows to others."""
+        spans = [(*self.store.span(u), str(u.path)) for pair in group for u in pair]
         return f"{hashlib.sha256(repr(spans).encode()).hexdigest()[:24]}#{i}"
 
 
