@@ -11,8 +11,9 @@ from metavox.audio.files import read
 from metavox.corpora.espeak import EspeakCorpus, corpus_sentences, synthetic_speakers
 from metavox.corpora.folder import Folder
 from metavox.corpora.fsdd import FSDD
-from metavox.corpora.librispeech import LibriSpeech, parse_transcripts
+from metavox.corpora.librispeech import LibriSpeech
 from metavox.corpora.pieces import Pieces
+from metavox.corpora.transcripts import parse_transcripts
 from metavox.errors import ConfigError, MetavoxError
 
 
@@ -201,3 +202,18 @@ def test_pieces_cut_long_recordings(tmp_path: Path) -> None:
     assert len(read(pieces[2].path, 8000, pieces[2].start, pieces[2].stop)) == 12000
     with pytest.raises(ConfigError, match="minimum"):
         Pieces(Folder(tmp_path), seconds=1.0, minimum=2.0)
+
+
+def test_folder_reads_transcripts_as_adapt_does(tmp_path: Path) -> None:
+    touch(tmp_path, "ann/84-1-0000.wav")
+    touch(tmp_path, "ann/b.wav")
+    (tmp_path / "ann/84-1.trans.txt").write_text("84-1-0000 GO DO YOU HEAR\n")
+    (tmp_path / "ann/b.lab").write_bytes(b"\xef\xbb\xbfWritten on\r\nWindows")
+    assert [u.text for u in Folder(tmp_path).utterances()] == ["go do you hear", "Written on Windows"]
+
+
+def test_a_broken_transcript_of_librispeech_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "test-other/1/2/1-2-0000.flac")
+    (tmp_path / "test-other/1/2/1-2.trans.txt").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(MetavoxError, match=r"1-2\.trans\.txt cannot be read"):
+        LibriSpeech(tmp_path).utterances()

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from metavox.audio.files import read, recordings
-from metavox.corpora.librispeech import parse_transcripts
+from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
 from metavox.workers import parallel_map
@@ -119,22 +119,3 @@ def signal_to_noise(wave: np.ndarray, rate: int) -> float:
     if len(power) < 10:
         return 99.0
     return float(min(99.0, 10 * np.log10(power[len(power) // 2 :].mean() / power[: len(power) // 10].mean())))
-
-
-def transcript(path: Path) -> str | None:
-    """What a recording says: NAME.txt or NAME.lab beside it, or its line in a LibriSpeech *.trans.txt."""
-    for beside in (path.with_suffix(".txt"), path.with_suffix(".lab")):
-        if beside.is_file():
-            return " ".join(_text(beside).split()) or None
-    for table in sorted(path.parent.glob("*.trans.txt")):
-        line = parse_transcripts(_text(table).splitlines()).get(path.stem)
-        if line:
-            return line
-    return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AudioError(f"transcript {path} cannot be read as UTF-8 text; save it again") from error

@@ -3,9 +3,10 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from metavox.corpora.transcripts import parse_transcripts, read
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 
@@ -80,22 +81,13 @@ class LibriSpeech:
         return sorted(found, key=lambda utterance: utterance.id)
 
 
-def parse_transcripts(lines: Iterable[str]) -> dict[str, str]:
-    """Lines like "84-121123-0000 GO DO YOU HEAR" -> {"84-121123-0000": "go do you hear"}.
-
-    Lower case, because text-to-speech spells short upper-case words out as abbreviations.
-    """
-    parts = (line.strip().partition(" ") for line in lines)
-    return {key: text.strip().lower() for key, _, text in parts if text.strip()}
-
-
 def _read_subset(folder: Path) -> list[Utterance]:
     found = []
     for chapter in sorted(folder.glob("*/*")):
         recordings = sorted(chapter.glob("*.flac"))
         texts: dict[str, str] = {}
         for transcript in chapter.glob("*.trans.txt") if recordings else ():
-            texts |= parse_transcripts(transcript.read_text(encoding="utf-8").splitlines())
+            texts |= parse_transcripts(read(transcript).splitlines())
         speaker = chapter.parent.name
         found += [Utterance(p.stem, speaker, p, texts.get(p.stem), subset=folder.name) for p in recordings]
     return found
