@@ -170,3 +170,10 @@ def test_real_speech_survives_copying(folder: str, limit: float) -> None:
     frames = world.analyse(read(path, 16000, stop=3.0), 16000)
     assert 60 < np.median(frames.f0[frames.f0 > 0]) < 350
     assert distortion(frames, world.analyse(world.synthesise(frames), 16000)) < limit
+
+
+@pytest.mark.parametrize("settings", [{"hop": 0}, {"hop": 5}, {"dither": -1}, {"order": 0}, {"alpha": 1.0}])
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, float]) -> None:
+    """A hop of 5 is one in milliseconds."""
+    with pytest.raises(ConfigError, match=f"{next(iter(settings))}="):
+        World(**settings)  # type: ignore[arg-type]

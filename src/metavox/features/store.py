@@ -19,6 +19,7 @@ from metavox.workers import parallel_map
 
 __all__ = ["ArrayLog", "FeatureStore"]
 
+
 class FeatureStore:
     """Frames by utterance, under `root` in a folder of their own for each setting of the features.
 

@@ -40,6 +40,12 @@ class World:
             raise ConfigError(
                 f"features.rate={rate} has no usual order and alpha; set both, or use one of {sorted(USUAL)}"
             )
+        if not 0.001 <= hop <= 0.1 or dither < 0:
+            raise ConfigError(
+                f"features.hop={hop} and dither={dither}: need 0.001 <= hop <= 0.1 s and dither of 0 or more"
+            )
+        if (order is not None and order < 1) or (alpha is not None and not -1 < alpha < 1):
+            raise ConfigError(f"features.order={order} and alpha={alpha}: need order of 1 or more and -1 < alpha < 1")
         if not 20 <= f0_floor < f0_ceil < rate / 2:
             raise ConfigError(
                 f"features.f0_floor={f0_floor} and f0_ceil={f0_ceil}: need 20 <= floor < ceil < {rate / 2}"
