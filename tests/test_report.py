@@ -8,7 +8,7 @@ import pytest
 from metavox.app.runfolder import COLUMNS
 from metavox.errors import MetavoxError
 from metavox.report.__main__ import main
-from metavox.report.tables import by_metric, by_steps, read_rows, summarise, tables
+from metavox.report.tables import by_steps, differences, read_rows, summarise, tables
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -82,7 +82,7 @@ def test_tasks_that_diverged_are_counted_and_not_averaged() -> None:
     rows += [row(algorithm="joint", target=t, value="nan") for t in "bcd"]
     summary = summarise(rows)
     assert summary["mcd/sprocket24"]["maml"]["5"]["mean"] == 7
-    lines = by_steps(summary, "mcd/sprocket24").splitlines()
+    lines = by_steps(summary["mcd/sprocket24"], "mcd").splitlines()
     assert "3 tasks, n* diverged and left out" in lines[0]
     assert lines[2].endswith("7 ± 13 (1*)") and lines[3].endswith("diverged")
 

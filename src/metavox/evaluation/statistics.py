@@ -1,10 +1,12 @@
 """From one number a task to a table cell: mean, median, 95 % interval, difference from a baseline."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import stdtrit
+
+Task = TypeVar("Task")
 
 
 class Summary(NamedTuple):
@@ -41,6 +43,6 @@ def summarise(values: Iterable[float]) -> Summary:
     return Summary(count, mean, float(np.median(array)), mean - half, mean + half, diverged)
 
 
-def paired_difference(values: Mapping[str, float], baseline: Mapping[str, float]) -> Summary:
+def paired_difference(values: Mapping[Task, float], baseline: Mapping[Task, float]) -> Summary:
     """Summary of value - baseline, task by task, over the tasks that both have scored (keys name tasks)."""
     return summarise(values[task] - baseline[task] for task in values if task in baseline)
