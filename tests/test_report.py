@@ -8,7 +8,7 @@ import pytest
 from metavox.app.runfolder import COLUMNS
 from metavox.errors import MetavoxError
 from metavox.report.__main__ import main
-from metavox.report.tables import by_steps, differences, read_rows, summarise, tables
+from metavox.report.tables import by_metric, by_steps, differences, read_rows, summarise, tables
 
 
 def row(**changes: object) -> dict[str, object]:
