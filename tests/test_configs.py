@@ -19,6 +19,7 @@ GROUPS = (
     "model",
     "algorithm",
     "optimizer",
+    "scheduler",
     "trainer",
     "logger",
     "callbacks",

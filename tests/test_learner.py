@@ -1,20 +1,25 @@
 """The LightningModule and the tuning of inner rates, on sine waves."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from metavox.algorithms.baselines import Identity, Joint
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
+from metavox.app.train import quiet
 from metavox.errors import MetavoxError
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
+from metavox.learner.schedules import cosine, linear
 from metavox.learner.tuning import tune_lr
 from metavox.models.mlp import MLP
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 from metavox.tasks.sinusoid import SinusoidTasks
+from metavox.tasks.sinusoid_data import SinusoidData
 
 
 def sines(tasks: int = 20) -> Episodes:
@@ -124,3 +129,21 @@ def test_checkpoints_are_written_beside_their_place(tmp_path: Path, monkeypatch:
     (tmp_path / "file").touch()
     with pytest.raises(MetavoxError, match="cannot write"):
         WholeCheckpoints().save_checkpoint({}, tmp_path / "file" / "a.ckpt")
+
+
+@pytest.mark.parametrize(("schedule", "half"), [(cosine, 0.5), (linear, 0.5), (None, 1.0)])
+def test_the_outer_rate_falls_to_zero_over_the_whole_training(schedule: Any, half: float) -> None:
+    module = learner()
+    module.scheduler = schedule
+    rates: list[float] = []
+    module.on_train_batch_end = lambda *_: rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])  # type: ignore[method-assign]
+    data = SinusoidData(SinusoidTasks(), steps_per_epoch=10, meta_batch=2, validation_tasks=2)
+    trainer = pl.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        inference_mode=False, reload_dataloaders_every_n_epochs=1, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    quiet()
+    trainer.fit(module, datamodule=data)
+    assert len(rates) == 20
+    assert rates[9] == pytest.approx(half * 1e-3, rel=0.2)
+    assert rates[19] == pytest.approx(0.0 if schedule else 1e-3, abs=1e-4)

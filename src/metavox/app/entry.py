@@ -22,7 +22,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 CONF = Path("conf").resolve() if Path("conf/train.yaml").exists() else Path(__file__).parents[3] / "conf"
-GROUPS = ("dataset", "pairing", "features", "model", "algorithm", "baselines", "optimizer", "trainer", "experiment")
+GROUPS = (
+    "dataset",
+    "pairing",
+    "features",
+    "model",
+    "algorithm",
+    "baselines",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "experiment",
+)
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
     main = config.choices.algorithm
     contestants = {**config.baselines, main: config.algorithm}
-    own = {name: network(config, entry, data).steps for name, entry in contestants.items()}  # refuses bad values early
-    steps = [*config.evaluation.steps, own[main]]
+    networks = {name: network(config, entry, data) for name, entry in contestants.items()}
+    refuse_early(config, networks.values())
+    own = networks[main].steps
+    steps = [*config.evaluation.steps, own]
     folder = RunFolder(path, config, overrides)
     data.prepare()
     for name, algorithm in contestants.items():
@@ -64,7 +67,7 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
             contest(config, algorithm, name, place, data, folder, steps)
     if data.normaliser and CEILING not in folder.algorithms():
         ceiling(config, data, folder)
-    return report(config, folder, own[main], time.time() - started)
+    return report(config, folder, own, time.time() - started)
 
 
 def part(config: Any) -> Any:
@@ -78,6 +81,16 @@ def network(config: DictConfig, algorithm: Any, data: Any) -> MetaAlgorithm:
     return build(algorithm, model=model)
 
 
+def refuse_early(config: DictConfig, algorithms: Iterable[MetaAlgorithm]) -> None:
+    """Builds what is built again when its turn comes. Raises ConfigError for values that Lightning or torch refuse."""
+    build(config.trainer, logger=False, enable_checkpointing=False)
+    for algorithm in algorithms:
+        try:
+            build(config.optimizer)(algorithm.parameters()) if algorithm.needs_training else None
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"optimizer={dict(config.optimizer)} does not work: {error}") from error
+
+
 def contest(
     config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, folder: RunFolder, steps: list[int]
 ) -> None:
@@ -86,7 +99,7 @@ def contest(
     pl.seed_everything(config.seed, verbose=False)
     learner = MetaLearner(
         network(config, algorithm, data), build(config.optimizer), steps, scorer(data),
-        stored(config, algorithm, data),
+        stored(config, algorithm, data), part(config.scheduler),
     )  # fmt: skip
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
     trainer = fit(config, learner, place, data, loggers)

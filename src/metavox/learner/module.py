@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
@@ -38,21 +39,27 @@ class MetaLearner(pl.LightningModule):
         steps: inner steps at which the adaptation curve is scored; the algorithm's own number is added.
         scorer: speech metrics; None for tasks without speech.
         extra: plain containers kept in every checkpoint under "metavox": what adaptation needs beside the weights.
+        scheduler: (outer optimiser, steps=number of outer steps) -> schedule of its rate; None for a constant one.
     """
 
     def __init__(
         self, algorithm: MetaAlgorithm, optimizer: Callable[[Iterable[Tensor]], Optimizer], steps: Sequence[int],
         scorer: Scorer | None = None, extra: dict[str, Any] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.algorithm, self.optimizer, self.scorer = algorithm, optimizer, scorer
+        self.algorithm, self.optimizer, self.scheduler, self.scorer = algorithm, optimizer, scheduler, scorer
         self.steps = sorted({*steps, algorithm.steps})
         self.extra = extra or {}
         self.lrs: dict[int, float] = {}  # number of steps -> tuned inner rate; the algorithm's own where not tuned
         self.rows: list[dict[str, Any]] = []
 
-    def configure_optimizers(self) -> Optimizer:
-        return self.optimizer(p for p in self.algorithm.parameters() if p.requires_grad)
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(p for p in self.algorithm.parameters() if p.requires_grad)
+        if self.scheduler is None:
+            return optimizer
+        schedule = self.scheduler(optimizer, steps=int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TaskBatch, _: int) -> Tensor:
         loss, metrics = self.algorithm.outer_loss(batch)
