@@ -91,6 +91,22 @@ def test_what_should_be_a_list_of_numbers(override: str) -> None:
         check(compose_train(override))
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.max_epochs=abc",
+        "trainer.max_epochs=-1",
+        "optimizer.lr=abc",
+        "optimizer.lr=-1",
+        "trainer.accelerator=abc",
+    ],
+)
+def test_values_that_torch_or_lightning_refuse_are_refused_before_any_work(override: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=override.split(".")[0]):
+        run(compose_train(f"cache={tmp_path}", override), tmp_path / "run", [])
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_misspelt_run_to_resume_leaves_no_folder(tmp_path: Path) -> None:
     assert "is not a run folder" in command_line("train", f"resume={tmp_path / 'typo'}")
     assert not (tmp_path / "typo").exists()

@@ -18,6 +18,9 @@ def check(config: DictConfig) -> None:
         raise ConfigError("pairing=auto and pairing=none have no meaning here; choose pairing=parallel, tts or nearest")
     if config.trainer.get("inference_mode", True):
         raise ConfigError("trainer.inference_mode must be false: validation and test adapt, which needs gradients")
+    epochs = config.trainer.get("max_epochs")
+    if type(epochs) is not int or epochs < 0:
+        raise ConfigError(f"trainer.max_epochs is {epochs}; give a whole number of 0 or more")
     steps, lrs = (_numbers(config.evaluation[name]) for name in ("steps", "lrs"))
     if not steps or any(not isinstance(s, int) or s < 0 for s in steps):
         raise ConfigError(

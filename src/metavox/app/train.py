@@ -66,7 +66,7 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
             place = path if name == main else path / "baselines" / name
             contest(config, algorithm, name, place, data, folder, steps)
     if data.normaliser and CEILING not in folder.algorithms():
-        ceiling(config, data, folder)
+        ceiling(data, folder)
     return report(config, folder, own, time.time() - started)
 
 
@@ -152,8 +152,8 @@ def as_bytes(learner: MetaLearner) -> bytes:
     return buffer.getvalue()
 
 
-def ceiling(config: DictConfig, data: Any, folder: RunFolder) -> None:
-    """Adds what the vocoder alone costs, and writes the audio of the first test tasks."""
+def ceiling(data: Any, folder: RunFolder) -> None:
+    """Adds what the vocoder alone costs to results.csv."""
     score = scorer(data)
     assert score is not None
     rows = []
