@@ -84,9 +84,9 @@ def network(config: DictConfig, algorithm: Any, data: Any) -> MetaAlgorithm:
 def refuse_early(config: DictConfig, algorithms: Iterable[MetaAlgorithm]) -> None:
     """Builds what is built again when its turn comes. Raises ConfigError for values that Lightning or torch refuse."""
     build(config.trainer, logger=False, enable_checkpointing=False)
-    for algorithm in algorithms:
+    for algorithm in (a for a in algorithms if a.needs_training):
         try:
-            build(config.optimizer)(algorithm.parameters()) if algorithm.needs_training else None
+            build(config.optimizer)(algorithm.parameters())
         except (TypeError, ValueError) as error:
             raise ConfigError(f"optimizer={dict(config.optimizer)} does not work: {error}") from error
 
