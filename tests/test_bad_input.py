@@ -212,3 +212,10 @@ def test_training_voices_with_too_little_speech_are_no_sources_of_test_tasks(tmp
     data = build(config.dataset, features=build(config.features), pairing=build(config.pairing))
     data.prepare()
     assert {e.source for e in data.episodes["test"]} == {"c", "g"}
+
+
+def test_a_cache_that_cannot_be_written_is_named_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MetavoxError, match=f"cannot write to {tmp_path / 'file'}.*choose another cache folder"):
+        run(compose_train(f"cache={tmp_path / 'file'}"), tmp_path / "run", [])
+    assert not (tmp_path / "run").exists()

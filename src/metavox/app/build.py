@@ -17,7 +17,7 @@ def build(config: Any, **kwargs: Any) -> Any:
         return instantiate(config, _convert_="all", **kwargs)
     except InstantiationException as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:
+        while cause.__cause__ is not None and not isinstance(cause, MetavoxError):
             cause = cause.__cause__
         if isinstance(cause, MetavoxError):
             raise cause from None

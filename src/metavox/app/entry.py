@@ -69,6 +69,7 @@ def launch(main: Callable[[], object], name: str) -> None:
     """Runs the Hydra main of the config `name`. What a user can mend is one sentence and code 2: also what goes wrong
     before `main` is reached, where Hydra would print its own."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors on
+    logging.raiseExceptions = False  # a full disk takes no log file either; the sentence still reaches the screen
     try:
         main()
     except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
