@@ -34,7 +34,7 @@ def parallel_map(
     worker are ever in memory. Spawned, not forked: a fork of a process that has used torch's threads can hang.
     """
     workers = min(workers or cores(), total)
-    with tqdm(total=total, desc=title, unit="", dynamic_ncols=True, disable=not total) as bar:
+    with tqdm(total=total, desc=title, unit="it", dynamic_ncols=True, disable=not total) as bar:
         for result in map(function, items) if workers <= 1 else _pooled(function, items, workers):
             bar.update()
             yield result

@@ -162,7 +162,7 @@ def convert(voice: Voice, run: Run, sources: Sources, output: Path, report: Repo
     if not source_f0.frames or not voice.f0.frames:
         report.warnings.append("no voiced speech in the source or the target: the pitch stays as it is")
     outputs = []
-    for speech in tqdm(sources.speech, desc="converting", unit="", dynamic_ncols=True):
+    for speech in tqdm(sources.speech, desc="converting", dynamic_ncols=True):
         frames = voice.convert(speech.frames, source_f0, run.algorithm, run.features, run.normaliser)
         path = output / f"{speech.name}.wav"
         wave = keep(path, run.features.synthesise(frames), run.features.rate, report)

@@ -31,6 +31,7 @@ class Run:
     features: Features
     normaliser: Normaliser
     shots: int
+    lrs: Mapping[int, float]  # number of inner steps -> the inner rate tuned for it
 
 
 def load_run(path: str | Path, trust: bool = False) -> Run:
@@ -54,7 +55,8 @@ def load_run(path: str | Path, trust: bool = False) -> Run:
     features = build(config["features"])
     _check_features(file, features.settings(), stored["features"])
     algorithm = _algorithm(file, config, stored["dims"], content["state_dict"])
-    return Run(file, sha256(file), config, algorithm, features, Normaliser(**stored["normaliser"]), stored["shots"])
+    normaliser, lrs = Normaliser(**stored["normaliser"]), stored.get("lrs", {})
+    return Run(file, sha256(file), config, algorithm, features, normaliser, stored["shots"], lrs)
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -23,8 +23,10 @@ class Fitted(NamedTuple):
 
 
 def fit(run: Run, material: Material, steps: int | None, lr: float | None) -> Fitted:
-    """Adapts on the support pairs; `steps` and `lr` default to the run's. Raises MetavoxError when it diverges."""
+    """Adapts on the support pairs; `steps` defaults to the run's, `lr` to what was tuned for as many steps, else to the
+    run's. Raises MetavoxError when it diverges."""
     steps = run.algorithm.steps if steps is None else steps
+    lr = run.lrs.get(steps) if lr is None else lr
     normalise = run.normaliser.normalise
     support = stack_pairs([[(normalise(x), normalise(y)) for x, y in material.support]])
     at = sorted({0, steps})

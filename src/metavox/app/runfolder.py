@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
+from metavox.report.settings import flatten
 from metavox.workers import cores
 
 COLUMNS = (
@@ -83,16 +84,6 @@ def load_yaml(path: Path) -> DictConfig:
         return OmegaConf.load(path)  # type: ignore[return-value]
     except Exception as error:
         raise MetavoxError(f"cannot read {path}: {error}; is this a run folder?") from error
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts -> {"a.b": value}; lists become text, for TensorBoard and for comparing."""
-    if not isinstance(config, dict):
-        return {prefix: config if isinstance(config, bool | int | float | str) else str(config)}
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def environment(seed: int) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import io
 import logging
 import math
+import sys
 import time
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from metavox.algorithms.base import MetaAlgorithm
 from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.paper import run_paper
-from metavox.app.runfolder import FREE, RunFolder, flatten, load_yaml
+from metavox.app.rehearsal import rehearse
+from metavox.app.runfolder import FREE, RunFolder, load_yaml
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
+from metavox.report.settings import flatten
 from metavox.report.tables import main_metric, summarise, tables
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,12 @@ def train(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     if config.resume:
         config = _resumed(config, hydra.overrides.task)
-    return run(config, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
+    path = Path(hydra.runtime.output_dir)
+    try:
+        return run(config, path, list(hydra.overrides.task))
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+        log.error("interrupted; go on with: python train.py resume=%s", path)
+        sys.exit(130)
 
 
 def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
@@ -56,7 +63,7 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     main = config.choices.algorithm
     contestants = {**config.baselines, main: config.algorithm}
     networks = {name: network(config, entry, data) for name, entry in contestants.items()}
-    refuse_early(config, networks.values())
+    rehearse(config, networks.values(), data.dims)
     own = networks[main].steps
     steps = [*config.evaluation.steps, own]
     folder = RunFolder(path, config, overrides)
@@ -79,16 +86,6 @@ def network(config: DictConfig, algorithm: Any, data: Any) -> MetaAlgorithm:
     """An algorithm with a fresh mapping network of the right dimensions."""
     model = build(config.model, input_dim=data.dims["input"], output_dim=data.dims["output"])
     return build(algorithm, model=model)
-
-
-def refuse_early(config: DictConfig, algorithms: Iterable[MetaAlgorithm]) -> None:
-    """Builds what is built again when its turn comes. Raises ConfigError for values that Lightning or torch refuse."""
-    build(config.trainer, logger=False, enable_checkpointing=False)
-    for algorithm in (a for a in algorithms if a.needs_training):
-        try:
-            build(config.optimizer)(algorithm.parameters())
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"optimizer={dict(config.optimizer)} does not work: {error}") from error
 
 
 def contest(
@@ -139,16 +136,16 @@ def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     plain["algorithm"] = OmegaConf.to_container(algorithm, resolve=True)
     return {
-        "version": 1, "config": plain, "dims": dict(data.dims), "shots": data.shots,
+        "version": 1, "lrs": {}, "config": plain, "dims": dict(data.dims), "shots": data.shots,
         "features": data.features.settings() if data.normaliser else None,
         "normaliser": data.normaliser.state() if data.normaliser else None,
     }  # fmt: skip
 
 
 def as_bytes(learner: MetaLearner) -> bytes:
-    """The final checkpoint: best weights, tuned inner rate, and all that adaptation needs."""
+    """The final checkpoint: best weights, tuned inner rates, and all that adaptation needs."""
     buffer = io.BytesIO()
-    torch.save({"state_dict": learner.state_dict(), "metavox": learner.extra}, buffer)
+    torch.save({"state_dict": learner.state_dict(), "metavox": {**learner.extra, "lrs": learner.lrs}}, buffer)
     return buffer.getvalue()
 
 
@@ -195,9 +192,12 @@ def quiet() -> None:
     """Keeps Lightning's advice for developers out of the way of the results."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for pattern in (".*does not have many workers.*", ".*already exists and is not empty.*", ".*No device id.*",
-                    ".*LeafSpec.*", ".*`isinstance.treespec.*"):  # fmt: skip
-        warnings.filterwarnings("ignore", pattern)
+    chatter = (
+        *("does not have many workers", "exists and is not empty", "number of training batches", "No device id"),
+        *("LeafSpec", "`isinstance.treespec"),
+    )
+    for phrase in chatter:
+        warnings.filterwarnings("ignore", f".*{phrase}.*")
 
 
 def _resumed(config: DictConfig, overrides: Any) -> DictConfig:

@@ -9,6 +9,7 @@ from typing import Any
 
 from metavox.errors import MetavoxError
 from metavox.evaluation import statistics
+from metavox.report.settings import check_same
 
 Row = Mapping[str, Any]
 Task = tuple[str, str]
@@ -18,7 +19,8 @@ Task = tuple[str, str]
 def read_rows(runs: Sequence[Path]) -> list[Row]:
     """The rows of several run folders; folders without results are named and left out.
 
-    Raises MetavoxError when none has results, or when they come from different corpora or pairings.
+    Raises MetavoxError when none has results, when they come from different corpora, pairings or shots, or when one
+    algorithm was trained with different settings.
     """
     rows: list[Row] = []
     for run in runs:
@@ -27,9 +29,12 @@ def read_rows(runs: Sequence[Path]) -> list[Row]:
                 rows += csv.DictReader(file)
         except OSError:
             print(f"no results in {run}", file=sys.stderr)
+    if not rows:
+        raise MetavoxError("no results to report; give run folders that train.py has finished")
     kinds = sorted({f"{row['dataset']}/{row['pairing']}/{row['shots']} shots" for row in rows})
     if len(kinds) != 1:
-        raise MetavoxError(f"these runs cannot share a table: {', '.join(kinds) or 'none has results'}")
+        raise MetavoxError(f"these runs cannot share a table: {', '.join(kinds)}")
+    check_same([run for run in runs if (run / "config.yaml").exists()])
     return rows
 
 
@@ -75,6 +80,9 @@ def tables(rows: Sequence[Row], steps: int, against: str = "joint") -> str:
     """The main metric over inner steps, its paired differences from `against`, and all metrics after `steps`."""
     summary = summarise(rows)
     metric = main_metric(summary)
+    known = sorted({int(row["steps"]) for row in rows})
+    if steps not in known:
+        raise MetavoxError(f"nothing was scored after {steps} inner steps; there are {', '.join(map(str, known))}")
     parts = [by_steps(summary[metric], f"{metric} over inner steps")]
     if difference := differences(rows, metric, against):
         difference.pop("copy-synthesis", None)

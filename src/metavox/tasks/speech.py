@@ -23,6 +23,8 @@ from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
 
 log = logging.getLogger(__name__)
+FEW = 4
+"""Training speakers below which a run is a demonstration at best."""
 FIXED_BATCH = 6
 """Validation or test tasks adapted at once."""
 
@@ -80,6 +82,8 @@ class SpeechTasks(pl.LightningDataModule):
         utterances = self.corpus.utterances()
         speakers = self.split(utterances)
         log.info("speakers: %s", ", ".join(f"{len(v)} for {k}" for k, v in speakers.items()))
+        if len(speakers["train"]) < FEW:
+            log.warning("%d training speakers are very few to learn from", len(speakers["train"]))
         voices = {name: self._voices(utterances, speakers, name) for name in ("train", "validation", "test")}
         self._analyse(voices)
         voices = {name: enough_pairs(self._usable(found), name, *self._need(name)) for name, found in voices.items()}
@@ -92,18 +96,22 @@ class SpeechTasks(pl.LightningDataModule):
         """Utterance pairs that a task of this split needs, and why."""
         if name != "train":
             return self.shots + 1, f"{self.shots} shots and a query"
-        why = f"{self.shots} shots and {self.queries} queries"
+        why = (
+            f"{self.shots} shots and {self.queries} queries{', each from its own half,' if self.pairing.pooled else ''}"
+        )
         return (2 * max(self.shots, self.queries) if self.pairing.pooled else self.shots + self.queries), why
 
     def _voices(self, utterances: list[Utterance], speakers: dict[str, list[str]], name: str) -> list[SpeakerPair]:
         """The voice pairs of a split, drawn among the speakers with utterances enough."""
-        from_train = name != "train" and self.split.sources == "train"
         targets = enough_speech(utterances, speakers[name], name, *self._need(name))
+        alone = len({u.speaker for u in targets}) == 1
+        from_train = name != "train" and (alone or self.split.sources == "train")
         sources = enough_speech(utterances, speakers["train"], "train", *self._need(name)) if from_train else targets
         try:
             return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed)
         except MetavoxError as error:
-            raise MetavoxError(f"{name} tasks: {error}") from error
+            way_out = "; lower dataset.shots or dataset.queries to keep more speakers" if alone else ""
+            raise MetavoxError(f"{name} tasks: {error}{way_out}") from error
 
     def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> None:
         wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
@@ -149,7 +157,7 @@ class SpeechTasks(pl.LightningDataModule):
         return infos
 
     def _episode(self, voice: SpeakerPair, rng: np.random.Generator) -> EpisodeInfo:
-        """K support pairs and query pairs; the query from other chapters (folders) of the target, or else from other
+        """K support pairs and query pairs; the query from other chapters (folders) of both voices, or else from other
         recordings, where there are any."""
         pairs = [voice.pairs[i] for i in rng.permutation(len(voice.pairs))]
         places = [(target.path.parent, target.path) for _, target in pairs]
@@ -157,8 +165,8 @@ class SpeechTasks(pl.LightningDataModule):
         pairs.sort(key=lambda pair: (ranks[0].index(pair[1].path.parent), ranks[1].index(pair[1].path)))
         support, rest = pairs[: self.shots], pairs[self.shots :]
         for place in (lambda u: u.path.parent, lambda u: u.path):
-            seen = {place(target) for _, target in support}
-            query = [pair for pair in rest if place(pair[1]) not in seen]
+            seen = {place(u) for pair in support for u in pair}
+            query = [pair for pair in rest if not seen & {place(u) for u in pair}]
             if query:
                 break
         return EpisodeInfo(voice.source, voice.target, tuple(support), tuple((query or rest)[: self.test_queries]))
