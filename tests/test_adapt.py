@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from metavox.app.adapt import adapt, name_of
 from metavox.app.arguments import quoted
 from metavox.app.build import build
 from metavox.app.checkpoint import load_run
+from metavox.app.fitting import fit
 from metavox.app.material import spread
 from metavox.app.recordings import find, signal_to_noise, transcript
 from metavox.audio.espeak import Espeak
@@ -370,3 +373,15 @@ def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None
     loss = {m["state"]: m["loss"] for m in report["metrics"] if m["pairs"] == "support"}
     assert loss["adapted"] < loss["before adaptation"]
     assert len(Voice.load(tmp_path / "out" / f"{target[0].stem}.voice").adapted) > 0
+
+
+def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = replace(load_run(run), lrs={3: 0.07})
+    used: list[float | None] = []
+    curve = loaded.algorithm.curve
+    monkeypatch.setattr(loaded.algorithm, "curve", lambda s, at, lr=None: used.append(lr) or curve(s, at, lr))
+    pair = (np.zeros((9, 24), "f4"), np.ones((9, 24), "f4"))
+    material = SimpleNamespace(support=[pair], held_out=[])
+    for steps, lr in ((3, None), (2, None), (3, 0.5)):
+        fit(loaded, material, steps, lr)  # type: ignore[arg-type]
+    assert used == [0.07, None, 0.5]

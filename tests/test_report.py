@@ -99,3 +99,28 @@ def test_no_other_number_of_steps_stands_in_for_the_one_asked_for() -> None:
     rows += [row(algorithm="copy-synthesis", steps=0, target=t, value=1) for t in "bc"]
     found = {line.split()[0]: line.split()[1:2] for line in by_metric(summarise(rows), 3).splitlines()[2:]}
     assert found == {"maml": ["7"], "joint": [], "copy-synthesis": ["1"]}
+
+
+def test_one_algorithm_trained_two_ways_does_not_share_a_table(tmp_path: Path) -> None:
+    one, other = folder(tmp_path / "one", row()), folder(tmp_path / "other", row(seed=1))
+    text = "seed: {seed}\nchoices: {{algorithm: maml}}\nalgorithm: {{inner: {{lr: {lr}}}}}\n"
+    text += "dataset: {{split: {{test: [{seed}]}}}}\n"
+    (one / "config.yaml").write_text(text.format(seed=0, lr=0.1))
+    (other / "config.yaml").write_text(text.format(seed=1, lr=0.1))
+    assert len(read_rows([one, other])) == 2
+    (other / "config.yaml").write_text(text.format(seed=1, lr=0.2))
+    with pytest.raises(MetavoxError, match=r"differ in algorithm\.inner\.lr"):
+        read_rows([one, other])
+
+
+def test_steps_and_baselines_that_are_not_there_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = str(folder(tmp_path / "one", row(), row(target="c")))
+    for options, message in (
+        (["--steps", "7"], "after 7 inner steps; there are 5"),
+        (["--against", "foo"], "no run has foo"),
+    ):
+        monkeypatch.setattr("sys.argv", ["report", one, *options])
+        assert main() == 2
+        assert message in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """train.py from end to end on six generated voices: results, checkpoints, resuming, errors."""
 
+import contextlib
 import csv
 import json
 import signal
@@ -231,3 +232,49 @@ def test_a_full_disk_or_a_closed_folder_is_one_sentence(cache: Path, tmp_path: P
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MetavoxError, match="cannot write"):
         run(compose_train(*small(cache)), tmp_path / "file" / "run", [])
+
+
+def test_a_sweep_runs_every_job_and_names_its_folders(tmp_path: Path) -> None:
+    sines = (
+        *("dataset=sinusoid", "dataset.steps_per_epoch=3", "dataset.test_tasks=4", "dataset.validation_tasks=2"),
+        *("trainer.max_epochs=1", "trainer.enable_progress_bar=false", "baselines=none", "evaluation.steps=[0,1]"),
+    )
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "-m", *sines, "algorithm=maml,identity"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    (sweep,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    assert {rows(sweep / job)[0]["algorithm"] for job in "01"} == {"maml", "identity"}
+
+
+def test_ctrl_c_says_how_to_go_on(cache: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(tmp_path / "run", cache, "baselines=none", "dataset.steps_per_epoch=200"),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert f"resume={tmp_path / 'run'}" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("algorithm.inner.optimizer=adamw", "no inner optimiser 'adamw'"),
+        ("model.hidden=[0]", "does not work with this network"),
+        ("optimizer.lr=-1", "optimizer"),
+    ],
+)
+def test_what_would_fail_late_fails_before_any_work(
+    override: str, message: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metavox.tasks.speech.SpeechTasks.prepare", lambda _: pytest.fail("work began"))
+    with (
+        pytest.warns(UserWarning) if "hidden" in override else contextlib.nullcontext(),
+        pytest.raises(ConfigError, match=message),
+    ):
+        run(compose_train(*small(cache, override)), tmp_path, [])
