@@ -187,7 +187,8 @@ FOLDER = [o for o in SMALL if "voices" not in o and "sentences" not in o and "sp
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["dataset.split.test=1", "dataset.split.validation=1"], "validation tasks: no two voices.*sources=train"),
+        (["dataset.split.test=2", "dataset.split.validation=2", "dataset.split.train=1"],
+         r"train tasks: no two voices.*lower dataset\.shots or dataset\.queries"),
         (["dataset.split.test=2", "dataset.split.validation=2", "dataset.shots=8"],
          "none of the 3 train speakers has the 16 utterances.*most: 4"),
         (["dataset.split.test=2", "dataset.split.validation=2", "pairing=tts"], "train tasks: none of .* transcript"),
@@ -201,6 +202,18 @@ def test_speakers_that_cannot_make_tasks(overrides: list[str], message: str, tmp
     )
     with pytest.raises(MetavoxError, match=message):
         run(config, tmp_path / "run", [])
+
+
+def test_a_lone_speaker_is_paired_with_training_speakers(tmp_path: Path) -> None:
+    voices(tmp_path / "data", a=5, b=5, c=5, d=5)
+    config = compose_train(
+        "dataset=folder", f"dataset.root={tmp_path / 'data'}", f"cache={tmp_path}", *FOLDER,
+        "dataset.split.test=[a]", "dataset.split.validation=[b]",
+    )  # fmt: skip
+    data = build(config.dataset, features=build(config.features), pairing=build(config.pairing))
+    data.prepare()
+    tasks = {name: {(e.source, e.target) for e in data.episodes[name]} for name in ("validation", "test")}
+    assert tasks == {"validation": {("c", "b"), ("d", "b")}, "test": {("c", "a"), ("d", "a")}}
 
 
 def test_training_voices_with_too_little_speech_are_no_sources_of_test_tasks(tmp_path: Path) -> None:

@@ -73,13 +73,14 @@ def test_the_same_episodes_and_the_same_floor_for_all(done: Path) -> None:
 
 def test_checkpoints_load_without_code_and_rebuild_the_network(done: Path) -> None:
     content = torch.load(done / "checkpoints" / "final.ckpt", weights_only=True)
-    assert set(content["metavox"]) == {"version", "config", "dims", "shots", "features", "normaliser"}
+    assert set(content["metavox"]) == {"version", "config", "dims", "shots", "features", "normaliser", "lrs"}
     assert content["metavox"]["shots"] == 2
     restored = load_run(done)
     assert restored.algorithm.steps == 5
     assert float(restored.algorithm.inner_lr) == pytest.approx(0.1)
     last = torch.load(done / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["metavox"] == content["metavox"]
+    assert last["metavox"] == {**content["metavox"], "lrs": {}}
+    assert set(content["metavox"]["lrs"]) == {2, 5}
 
 
 def test_tensorboard_has_curves_audio_pictures_and_hyperparameters(done: Path) -> None:

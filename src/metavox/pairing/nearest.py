@@ -45,8 +45,8 @@ class Nearest:
         found = voice_pairs(left, right, make, limit, seed)
         if not found:
             raise MetavoxError(
-                f"no two voices to pair, {len(left)} source and {len(right)} target speakers; give dataset.split more "
-                "speakers here, or take the sources from training with dataset.split.sources=train"
+                f"no two voices to pair, {len(left)} source and {len(right)} target speakers; "
+                "give dataset.split more speakers here"
             )
         return found
 

@@ -15,8 +15,8 @@ class SpeakerSplit:
     """Draws disjoint sets of target speakers.
 
     Names are taken first, then counts and shares are drawn by `seed` from the speakers that `train` allows.
-    `sources` says whose speech the tasks of validation and test start from: "same" (speakers of that split) or
-    "train" (training speakers, for corpora with too few speakers to fill a split).
+    `sources` says whose speech the tasks of validation and test start from: "same" (speakers of that split; where it
+    has only one, training speakers) or "train" (training speakers, for corpora with few speakers).
     """
 
     def __init__(
