@@ -113,6 +113,25 @@ def test_values_that_nobody_saw_get_no_verdict(tmp_path: Path) -> None:
     assert json.dumps(paper)  # plain values
 
 
+def test_a_mean_with_exploded_tasks_is_never_inside(tmp_path: Path) -> None:
+    """Its interval is so wide that any printed value would be."""
+    paper = settings("finn2017_sinusoid", tmp_path, "full")
+    row = {
+        "train_shots": 10,
+        "shots": 5,
+        "steps": 5,
+        "seed": 0,
+        "n": 4000,
+        "sd": 1e9,
+        "median": 0.2,
+        "mean": 1e7,
+        "seconds": 60,
+    }
+    text = table(paper, [{**row, "method": "MAML, rate 0.01", "diverged": 3, "mean": 1e7, "seconds": 60}])
+    (line,) = [line for line in text.splitlines() if line.startswith("| MAML, rate 0.01 |")]
+    assert line.endswith("| 0.38 | P | diverged |")
+
+
 def test_unknown_scale(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="full, quick"):
         run_paper(settings("li2017_meta_sgd", tmp_path, "huge"))

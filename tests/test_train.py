@@ -253,6 +253,7 @@ def test_ctrl_c_says_how_to_go_on(cache: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path / "run", cache, "baselines=none", "dataset.steps_per_epoch=200"),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
     while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.02)

@@ -78,6 +78,8 @@ def _print(group: Sequence[Row], printed: Row | None) -> list[str]:
         return ["-", "-", "-"]
     ours, value, ci = _mean(group), printed["mean"], printed.get("ci") or _half(group)
     verdict = "inside" if abs(ours - value) <= ci else "better" if ours < value else "worse"
+    if any(row["diverged"] for row in group):
+        verdict = "diverged"  # a few exploded tasks make a mean that nothing can be inside of
     return [*_cite(printed), verdict if printed["seen"] != "NV" else "no verdict"]
 
 
