@@ -10,11 +10,12 @@ from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Frames
 from metavox.features.store import FeatureStore
-from metavox.pairing.base import Alignment
+from metavox.pairing.base import Alignment, SpeakerPair
 from metavox.pairing.parallel import Parallel
 from metavox.tasks.alignments import Alignments, align_spectra, speech_frames
-from metavox.tasks.episodes import EpisodeSampler, TaskTable, pad
+from metavox.tasks.episodes import EpisodeInfo, EpisodeSampler, TaskTable, pad
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.speech import SpeechTasks
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_speech
 
@@ -216,3 +217,32 @@ def test_alignments_of_rows_that_belong_to_others_now_are_not_used(tmp_path: Pat
         [((utterances[1], utterances[3]),)], workers=1
     )
     assert CountingPairing.calls == 1
+
+
+class TestEpisode:
+    @staticmethod
+    def draw(pairs: list[tuple[Utterance, Utterance]], shots: int = 2) -> EpisodeInfo:
+        data = SpeechTasks.__new__(SpeechTasks)
+        data.shots, data.test_queries = shots, 3
+        return data._episode(SpeakerPair("s", "t", tuple(pairs)), np.random.default_rng(0))
+
+    @staticmethod
+    def pair(number: int, source: str, target: str) -> tuple[Utterance, Utterance]:
+        return Utterance(f"s{number}", "s", Path(source)), Utterance(f"t{number}", "t", Path(target))
+
+    def test_the_query_comes_from_chapters_the_support_has_not_seen(self) -> None:
+        """Also where all sources lie in one folder, as synthesised ones do."""
+        info = self.draw([self.pair(i, f"voice/{i}.wav", f"t/chapter{i % 2}/{i}.flac") for i in range(8)])
+        chapters = [{target.path.parent for _, target in part} for part in (info.support, info.query)]
+        assert len(info.query) == 3 and not chapters[0] & chapters[1]
+
+    def test_pieces_of_one_recording_are_never_on_both_sides(self) -> None:
+        pairs = [self.pair(i, f"s/{i // 3}.flac", f"t/{i // 4}.flac") for i in range(12)]
+        info = self.draw(pairs)
+        for side in (0, 1):
+            assert not {p[side].path for p in info.support} & {p[side].path for p in info.query}
+        assert info.query
+
+    def test_with_one_chapter_and_one_recording_there_is_still_a_query(self) -> None:
+        info = self.draw([self.pair(i, "s/0.flac", "t/0.flac") for i in range(5)])
+        assert len(info.query) == 3 and not set(info.support) & set(info.query)

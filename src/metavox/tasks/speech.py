@@ -157,16 +157,18 @@ class SpeechTasks(pl.LightningDataModule):
         return infos
 
     def _episode(self, voice: SpeakerPair, rng: np.random.Generator) -> EpisodeInfo:
-        """K support pairs and query pairs; the query from other chapters (folders) of both voices, or else from other
-        recordings, where there are any."""
+        """K support pairs and query pairs; the query from other chapters (folders) of the target, or else from other
+        recordings, and from other recordings of the source, where there are any."""
         pairs = [voice.pairs[i] for i in rng.permutation(len(voice.pairs))]
         places = [(target.path.parent, target.path) for _, target in pairs]
         ranks = [list(dict.fromkeys(level)) for level in zip(*places, strict=True)]
         pairs.sort(key=lambda pair: (ranks[0].index(pair[1].path.parent), ranks[1].index(pair[1].path)))
         support, rest = pairs[: self.shots], pairs[self.shots :]
+        heard = {source.path for source, _ in support}
+        rest = [pair for pair in rest if pair[0].path not in heard] or rest
         for place in (lambda u: u.path.parent, lambda u: u.path):
-            seen = {place(u) for pair in support for u in pair}
-            query = [pair for pair in rest if not seen & {place(u) for u in pair}]
+            seen = {place(target) for _, target in support}
+            query = [pair for pair in rest if place(pair[1]) not in seen]
             if query:
                 break
         return EpisodeInfo(voice.source, voice.target, tuple(support), tuple((query or rest)[: self.test_queries]))
