@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.app import hydra_errors
 from metavox.errors import ConfigError, MetavoxError
 
-# Before torch is loaded. Threads that spin while they wait make a run four times slower as soon as another job shares
-# the cores (measured: two MAML steps side by side on 2 cores, 443 ms each, passive 98 ms).
+# Before torch is loaded. Threads that spin while they wait make a run several times slower as soon as another job
+# shares the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Result = TypeVar("Result")

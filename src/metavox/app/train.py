@@ -1,6 +1,5 @@
 """One run: prepare the tasks, then meta-train, tune and test the algorithm and its baselines on the same episodes."""
 
-import io
 import logging
 import math
 import sys
@@ -30,6 +29,7 @@ from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
 from metavox.report.settings import flatten
 from metavox.report.tables import main_metric, summarise, tables
+from metavox.synthesis.voice import save_plain
 
 log = logging.getLogger(__name__)
 CEILING = "copy-synthesis"
@@ -101,7 +101,8 @@ def contest(
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
     trainer = fit(config, learner, place, data, loggers)
     tune_lr(learner, data.val_dataloader(), config.evaluation.lrs)
-    write_whole(place / "checkpoints" / "final.ckpt", as_bytes(learner))
+    final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, "lrs": learner.lrs}}
+    save_plain(place / "checkpoints" / "final.ckpt", final)  # the best weights with their tuned inner rates
     trainer.test(learner, datamodule=data, verbose=False)
     folder.add_rows(name, learner.rows)
     log_hyperparameters(loggers, config, algorithm, learner.rows)
@@ -140,13 +141,6 @@ def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
         "features": data.features.settings() if data.normaliser else None,
         "normaliser": data.normaliser.state() if data.normaliser else None,
     }  # fmt: skip
-
-
-def as_bytes(learner: MetaLearner) -> bytes:
-    """The final checkpoint: best weights, tuned inner rates, and all that adaptation needs."""
-    buffer = io.BytesIO()
-    torch.save({"state_dict": learner.state_dict(), "metavox": {**learner.extra, "lrs": learner.lrs}}, buffer)
-    return buffer.getvalue()
 
 
 def ceiling(data: Any, folder: RunFolder) -> None:

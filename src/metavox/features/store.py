@@ -17,8 +17,6 @@ from metavox.features.arraylog import ArrayLog
 from metavox.features.frames import Features, Frames
 from metavox.workers import parallel_map
 
-__all__ = ["ArrayLog", "FeatureStore"]
-
 
 class FeatureStore:
     """Frames by utterance, under `root` in a folder of their own for each setting of the features.

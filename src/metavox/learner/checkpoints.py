@@ -1,12 +1,10 @@
 """Lightning's checkpoints, written like all other files: complete or absent, and one sentence when the disk is full."""
 
-import io
 from typing import Any
 
-import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from metavox.audio.whole import write_whole
+from metavox.synthesis.voice import save_plain
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -15,6 +13,4 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Raises MetavoxError when `path` cannot be written."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_whole(path, buffer.getvalue())
+        save_plain(path, checkpoint)

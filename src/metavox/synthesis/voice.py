@@ -44,9 +44,7 @@ class Voice:
             "adapted": {name: value.detach().cpu().clone() for name, value in self.adapted.items()},
             "checkpoint": self.checkpoint, "sha256": self.sha256, "provenance": dict(self.provenance),
         }  # fmt: skip
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        write_whole(path, buffer.getvalue())
+        save_plain(path, content)
 
     @classmethod
     def load(cls, path: str | Path) -> "Voice":
@@ -74,6 +72,14 @@ def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normalise
     with torch.no_grad():
         z = torch.from_numpy(np.asarray(normaliser.normalise(x), dtype=np.float32))[None, None]  # [1, 1, T, D]
         return normaliser.denormalise(algorithm.predict(adapted, z))[0, 0].numpy()
+
+
+def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Plain containers and tensors as a torch file, written whole. Raises MetavoxError when the place cannot be
+    written."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def load_plain(path: str | Path, what: str) -> dict[str, Any]:
