@@ -30,9 +30,9 @@ class RunFolder:
     """The folder of one run. Raises ConfigError when it holds a run with other settings."""
 
     def __init__(self, path: Path, config: DictConfig, overrides: Sequence[str]) -> None:
-        self.path = path
+        self.path, self.resumed = path, (path / "config.yaml").exists()
         self.config: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-        if (path / "config.yaml").exists():
+        if self.resumed:
             self._check_same(OmegaConf.to_container(load_yaml(path / "config.yaml")))
             return
         write_whole(path / "overrides.yaml", OmegaConf.to_yaml(list(overrides)).encode())
