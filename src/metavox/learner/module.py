@@ -23,10 +23,11 @@ class Scorer(Protocol):
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """Normalised y_hat [B, Q, T, D] along the aligned path -> metrics [B], cheap enough for every validation."""
 
-    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool) -> list[Score]:
+    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: int) -> list[Score]:
         """Whole converted query utterances, normalised [T, D] -> scores of one task (means over its utterances).
 
-        `is_source` says that nothing was converted (the identity), which leaves F0 as it is too.
+        `is_source` says that nothing was converted (the identity), which leaves F0 as it is too. `steps` is the number
+        of inner steps, by which slow metrics may be limited to some.
         """
 
 
@@ -102,7 +103,7 @@ class MetaLearner(pl.LightningModule):
                 converted = converted.where(~lost[:, None, None, None], episodes.sources)  # there are no other frames
                 for task, info, mcd, frames in zip(found, episodes.info, aligned, converted, strict=True):
                     task.append(Score("mcd", f"aligned{y_hat.shape[-1]}", float(mcd)))
-                    task += self.scorer.full(info, list(frames), not adapted)
+                    task += self.scorer.full(info, list(frames), not adapted, step)
             self._add(episodes, step, [
                 [s._replace(value=math.nan) for s in task] if gone else task
                 for task, gone in zip(found, lost.tolist(), strict=True)

@@ -28,7 +28,7 @@ class SpeechScorer:
         mask = batch.query.mask
         return {"mcd": (distance * mask).sum((-1, -2)) / mask.sum((-1, -2))}
 
-    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool) -> list[Score]:
+    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: int) -> list[Score]:
         """Whole converted query utterances, normalised [T, D] (padded) -> means over the utterances of a task."""
         frames = self.frames(info, converted, is_source)
         targets = [self.store.frames(target) for _, target in info.query]
