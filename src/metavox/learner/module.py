@@ -1,7 +1,7 @@
 """The LightningModule: training_step is one outer loss; validation and test adapt on support and score on query."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -23,11 +23,14 @@ class Scorer(Protocol):
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """Normalised y_hat [B, Q, T, D] along the aligned path -> metrics [B], cheap enough for every validation."""
 
-    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: int) -> list[Score]:
+    def full(
+        self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: Collection[int]
+    ) -> list[Score]:
         """Whole converted query utterances, normalised [T, D] -> scores of one task (means over its utterances).
 
-        `is_source` says that nothing was converted (the identity), which leaves F0 as it is too. `steps` is the number
-        of inner steps, by which slow metrics may be limited to some.
+        `is_source` says that nothing was converted (the identity), which leaves F0 as it is too. `steps` are the
+        numbers of inner steps that gave this output (all of them, for an algorithm without any): slow metrics may be
+        limited to outputs of some.
         """
 
 
@@ -103,7 +106,7 @@ class MetaLearner(pl.LightningModule):
                 converted = converted.where(~lost[:, None, None, None], episodes.sources)  # there are no other frames
                 for task, info, mcd, frames in zip(found, episodes.info, aligned, converted, strict=True):
                     task.append(Score("mcd", f"aligned{y_hat.shape[-1]}", float(mcd)))
-                    task += self.scorer.full(info, list(frames), not adapted, step)
+                    task += self.scorer.full(info, list(frames), not adapted, [step])
             self._add(episodes, step, [
                 [s._replace(value=math.nan) for s in task] if gone else task
                 for task, gone in zip(found, lost.tolist(), strict=True)

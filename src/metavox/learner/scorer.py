@@ -1,6 +1,6 @@
 """Speech metrics of converted utterances, each with its floor (identity) and its ceiling (copy-synthesis)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +28,9 @@ class SpeechScorer:
         mask = batch.query.mask
         return {"mcd": (distance * mask).sum((-1, -2)) / mask.sum((-1, -2))}
 
-    def full(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: int) -> list[Score]:
+    def full(
+        self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: Collection[int]
+    ) -> list[Score]:
         """Whole converted query utterances, normalised [T, D] (padded) -> means over the utterances of a task."""
         frames = self.frames(info, converted, is_source)
         targets = [self.store.frames(target) for _, target in info.query]
