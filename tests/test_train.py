@@ -157,6 +157,7 @@ def test_a_killed_run_resumes_and_gets_the_same_result(cache: Path, tmp_path: Pa
         (["resume=/nowhere/run"], "/nowhere/run/config.yaml"),
         (["resume=/nowhere/run", "seed=3"], "leave out"),
         (["algorithm.inner.steps=-1", "baselines=none", *TINY], "steps=-1"),
+        (["algorithm.inner.steps=0", *TINY], "algorithm.inner.steps is 0: nothing would adapt"),
     ],
 )
 def test_errors_are_one_sentence_and_code_2(overrides: list[str], message: str, cache: Path, tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ def check(config: DictConfig) -> None:
     epochs = config.trainer.get("max_epochs")
     if type(epochs) is not int or epochs < 0:
         raise ConfigError(f"trainer.max_epochs is {epochs}; give a whole number of 0 or more")
+    for name, entry in {**config.baselines, "algorithm": config.algorithm}.items():
+        if "inner" in entry and entry.inner.steps == 0:
+            raise ConfigError(
+                f"{name}.inner.steps is 0: nothing would adapt; give 1 or more, or train without an inner loop by "
+                "algorithm=joint"
+            )
     steps, lrs = (_numbers(config.evaluation[name]) for name in ("steps", "lrs"))
     if not steps or any(not isinstance(s, int) or s < 0 for s in steps):
         raise ConfigError(
