@@ -14,8 +14,8 @@ from metavox.pairing.base import Alignment, SpeakerPair
 from metavox.pairing.parallel import Parallel
 from metavox.tasks.alignments import Alignments, align_spectra, speech_frames
 from metavox.tasks.episodes import EpisodeInfo, EpisodeSampler, TaskTable, pad
+from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
-from metavox.tasks.speech import SpeechTasks
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_speech
 
@@ -222,9 +222,7 @@ def test_alignments_of_rows_that_belong_to_others_now_are_not_used(tmp_path: Pat
 class TestEpisode:
     @staticmethod
     def draw(pairs: list[tuple[Utterance, Utterance]], shots: int = 2) -> EpisodeInfo:
-        data = SpeechTasks.__new__(SpeechTasks)
-        data.shots, data.test_queries = shots, 3
-        return data._episode(SpeakerPair("s", "t", tuple(pairs)), np.random.default_rng(0))
+        return draw_episode(SpeakerPair("s", "t", tuple(pairs)), shots, 3, np.random.default_rng(0))
 
     @staticmethod
     def pair(number: int, source: str, target: str) -> tuple[Utterance, Utterance]:
@@ -246,3 +244,14 @@ class TestEpisode:
     def test_with_one_chapter_and_one_recording_there_is_still_a_query(self) -> None:
         info = self.draw([self.pair(i, "s/0.flac", "t/0.flac") for i in range(5)])
         assert len(info.query) == 3 and not set(info.support) & set(info.query)
+
+    def test_larger_supports_hold_the_smaller_ones_and_the_query_stays_out_of_all(self) -> None:
+        pairs = [self.pair(i, f"s/{i}.wav", f"t/{i}.wav") for i in range(9)]
+        task = self.draw(pairs, shots=5)
+        assert self.draw(pairs, shots=2).support == task.at(2).support == task.support[:2]
+        assert task.at(2).query == task.query and not set(task.support) & set(task.query)
+
+    def test_a_batch_of_fixed_tasks_has_one_size_and_a_limit(self) -> None:
+        pairs = [self.pair(i, f"s/{i}.wav", f"t/{i}.wav") for i in range(60)]
+        found = batches([self.draw(pairs, shots=40)] * 7, [1, 5, 40])
+        assert [(len(b), len(b[0].support)) for b in found] == [(6, 1), (1, 1), (6, 5), (1, 5), *[(1, 40)] * 7]

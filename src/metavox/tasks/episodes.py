@@ -1,7 +1,7 @@
 """From aligned pairs to episodes: random dense segments to train on, fixed whole utterances to score on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,11 @@ class Episodes(NamedTuple):
     sources: Tensor | None  # [B, Q, T, Dx] the whole query source utterances, normalised; None without speech
     info: tuple["EpisodeInfo", ...]
 
+    @property
+    def shots(self) -> int:
+        """K, the support pairs of every task."""
+        return self.batch.support.x.shape[1]
+
     def to(self, device: torch.device | str) -> "Episodes":
         """The same on another device; Lightning calls this."""
         move = lambda pairs: Pairs(*(t.to(device) for t in pairs))  # noqa: E731
@@ -39,6 +44,10 @@ class EpisodeInfo:
     target: str
     support: tuple[UtterancePair, ...] = ()
     query: tuple[UtterancePair, ...] = ()
+
+    def at(self, shots: int) -> "EpisodeInfo":
+        """The same task with its first `shots` support pairs: supports of several sizes are nested, the query stays."""
+        return replace(self, support=self.support[:shots])
 
 
 @dataclass(frozen=True)

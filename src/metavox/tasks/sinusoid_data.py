@@ -1,11 +1,11 @@
 """Sinusoid tasks as a LightningDataModule: the same path through learner, tests and reports, without speech."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
-from metavox.tasks.batch import TaskBatch
+from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sizes import check_sizes
@@ -29,7 +29,7 @@ class SinusoidData(pl.LightningDataModule):
     def __init__(
         self, sines: SinusoidTasks, shots: int = 10, queries: int = 10, meta_batch: int = 25,
         steps_per_epoch: int = 1000, validation_tasks: int = 100, test_tasks: int = 600, test_queries: int = 100,
-        features: None = None, pairing: None = None, **_: object,
+        features: None = None, pairing: None = None, test_shots: Sequence[int] | None = None, **_: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
@@ -37,9 +37,12 @@ class SinusoidData(pl.LightningDataModule):
         self.sines, self.shots, self.queries, self.meta_batch = sines, shots, queries, meta_batch
         self.steps_per_epoch, self.test_queries = steps_per_epoch, test_queries
         self.limits = {"validation": validation_tasks, "test": test_tasks}
+        self.grid = sorted({*(test_shots or [shots])})
+        self.depth = max(shots, *self.grid)
 
     def prepare(self) -> None:
-        """Nothing to prepare."""
+        """Nothing to prepare. Raises ConfigError for more shots than the grid of x has points."""
+        self.sines.batch(0, 1, self.depth, self.test_queries, even=True)
 
     def train_dataloader(self) -> DataLoader:
         first = (self.trainer.current_epoch if self.trainer else 0) * self.steps_per_epoch
@@ -47,21 +50,29 @@ class SinusoidData(pl.LightningDataModule):
         return DataLoader(_Drawn(draw, self.steps_per_epoch), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        return self._fixed("validation", FIXED)
+        return self._fixed("validation", FIXED, self.shots, [self.shots])
+
+    def tuning_dataloader(self) -> DataLoader:
+        """The validation sines at every K of a test, and at that of training."""
+        return self._fixed("validation", FIXED, self.depth, sorted({self.shots, *self.grid}))
 
     def test_dataloader(self) -> DataLoader:
-        return self._fixed("test", 2 * FIXED)
+        return self._fixed("test", 2 * FIXED, self.depth, self.grid)
 
-    def _fixed(self, name: str, first: int) -> DataLoader:
+    def _fixed(self, name: str, first: int, depth: int, sizes: list[int]) -> DataLoader:
+        """The same sines and query points at every K of `sizes`: the first K of `depth` support points."""
         limit = self.limits[name]
+        chunks = -(-limit // CHUNK)
 
         def draw(i: int) -> Episodes:
+            shots, i = sizes[i // chunks], i % chunks
             tasks = min(CHUNK, limit - i * CHUNK)
-            batch = self.sines.batch(first + i, tasks, self.shots, self.test_queries, even=True)
+            batch = self.sines.batch(first + i, tasks, depth, self.test_queries, even=True)
+            support = Pairs(*(t[:, :shots] for t in batch.support))
             info = tuple(EpisodeInfo("x", f"sine {i * CHUNK + n}") for n in range(tasks))
-            return Episodes(batch, None, info)
+            return Episodes(TaskBatch(support, batch.query), None, info)
 
-        return DataLoader(_Drawn(draw, -(-limit // CHUNK)), batch_size=None)
+        return DataLoader(_Drawn(draw, chunks * len(sizes)), batch_size=None)
 
 
 class _Drawn(Dataset):

@@ -17,6 +17,7 @@ from metavox.pairing.base import Pairing, SpeakerPair
 from metavox.tasks.alignments import Alignments, Group, speech_frames
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes, EpisodeSampler, TaskTable, UtterancePair, stack_episodes
+from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.sizes import check_sizes
 from metavox.tasks.split import SpeakerSplit
@@ -25,8 +26,6 @@ from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
 log = logging.getLogger(__name__)
 FEW = 4
 """Training speakers below which a run is a demonstration at best."""
-FIXED_BATCH = 6
-"""Validation or test tasks adapted at once."""
 
 
 class SpeechTasks(pl.LightningDataModule):
@@ -35,7 +34,9 @@ class SpeechTasks(pl.LightningDataModule):
     Args:
         corpus, features, pairing, split: what the tasks are made of.
         cache: folder of the feature store.
-        shots: K support pairs of every task, in training and in testing.
+        shots: K support pairs of every task, in training and in validation.
+        test_shots: the K at which the tests are made; None for `shots` alone. Supports are nested, the query is the
+            same for every K, and a task that cannot serve them all is left out.
         queries: query pairs of a training episode.
         frames: T, length of a training segment in frames.
         meta_batch: tasks of one outer step.
@@ -51,7 +52,7 @@ class SpeechTasks(pl.LightningDataModule):
         self, corpus: Corpus, features: Features, pairing: Pairing, split: SpeakerSplit, cache: str, shots: int = 5,
         queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 60,
         validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
-        seed: int = 0, workers: int | None = None, **settings: object,
+        seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None, **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
@@ -61,7 +62,10 @@ class SpeechTasks(pl.LightningDataModule):
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
         self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
-        self.limits = {"train": voice_pairs, "validation": validation_tasks, "test": test_tasks}
+        self.grid = sorted({*(test_shots or [shots])})
+        self.depth = max(shots, *self.grid)
+        self.limits = {"train": voice_pairs, "validation": validation_tasks, "tuning": validation_tasks,
+                       "test": test_tasks}  # fmt: skip
         self.store = FeatureStore(Path(cache) / "features", features)
         self.alignments = Alignments(self.store, pairing)
         self.episodes: dict[str, list[EpisodeInfo]] = {}
@@ -81,29 +85,37 @@ class SpeechTasks(pl.LightningDataModule):
         self.corpus.prepare()
         utterances = self.corpus.utterances()
         speakers = self.split(utterances)
-        log.info("speakers: %s", ", ".join(f"{len(v)} for {k}" for k, v in speakers.items()))
+        speakers["tuning"] = speakers["validation"]  # the tasks of which need more pairs than those of validation
+        log.info("speakers: %s", ", ".join(f"{len(speakers[k])} for {k}" for k in ("test", "validation", "train")))
         if len(speakers["train"]) < FEW:
             log.warning("%d training speakers are very few to learn from", len(speakers["train"]))
-        voices = {name: self._voices(utterances, speakers, name) for name in ("train", "validation", "test")}
+        names = ("train", "validation", "test", *(("tuning",) if self.depth > self.shots else ()))
+        voices = {name: self._voices(utterances, speakers, name) for name in names}
         self._analyse(voices)
-        voices = {name: enough_pairs(self._usable(found), name, *self._need(name)) for name, found in voices.items()}
+        voices = {n: enough_pairs(self._usable(found), _shown(n), *self._need(n)) for n, found in voices.items()}
         self._train_on(voices["train"])
-        self.episodes = {name: self._fixed(voices[name]) for name in ("validation", "test")}
+        voices.setdefault("tuning", voices["validation"])
+        self.episodes = {n: self._fixed(voices[n], *self._sizes(n)) for n in ("validation", "tuning", "test")}
         log.info("tasks: %d for training, %d for validation, %d for testing; alignment cost %.2f",
                  len(voices["train"]), len(voices["validation"]), len(voices["test"]), self.cost)  # fmt: skip
 
     def _need(self, name: str) -> tuple[int, str]:
         """Utterance pairs that a task of this split needs, and why."""
         if name != "train":
-            return self.shots + 1, f"{self.shots} shots and a query"
+            shots = max(self._sizes(name))
+            return shots + 1, f"{shots} shots and a query"
         why = (
             f"{self.shots} shots and {self.queries} queries{', each from its own half,' if self.pairing.pooled else ''}"
         )
         return (2 * max(self.shots, self.queries) if self.pairing.pooled else self.shots + self.queries), why
 
+    def _sizes(self, name: str) -> list[int]:
+        """Every K at which the fixed tasks of this split are adapted."""
+        return [self.shots] if name == "validation" else sorted({self.shots, *self.grid})
+
     def _voices(self, utterances: list[Utterance], speakers: dict[str, list[str]], name: str) -> list[SpeakerPair]:
         """The voice pairs of a split, drawn among the speakers with utterances enough."""
-        targets = enough_speech(utterances, speakers[name], name, *self._need(name))
+        targets = enough_speech(utterances, speakers[name], _shown(name), *self._need(name))
         alone = len({u.speaker for u in targets}) == 1
         from_train = name != "train" and (alone or self.split.sources == "train")
         sources = enough_speech(utterances, speakers["train"], "train", *self._need(name)) if from_train else targets
@@ -111,7 +123,7 @@ class SpeechTasks(pl.LightningDataModule):
             return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed)
         except MetavoxError as error:
             way_out = "; lower dataset.shots or dataset.queries to keep more speakers" if alone else ""
-            raise MetavoxError(f"{name} tasks: {error}{way_out}") from error
+            raise MetavoxError(f"{_shown(name)} tasks: {error}{way_out}") from error
 
     def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> None:
         wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
@@ -148,30 +160,16 @@ class SpeechTasks(pl.LightningDataModule):
         spectrum = self.store.frames(utterance).spectrum
         return spectrum[speech_frames(self.features.power(spectrum))][:, self.features.mapped]
 
-    def _fixed(self, voices: list[SpeakerPair]) -> list[EpisodeInfo]:
-        """Fixed episodes, drawn by the seed: the same for every algorithm."""
-        infos = [self._episode(voice, np.random.default_rng([self.seed, i])) for i, voice in enumerate(voices)]
-        self.alignments.ensure(
-            [g for e in infos for part in (e.support, e.query) for g in self._groups(part)], self.workers
-        )
+    def _fixed(self, voices: list[SpeakerPair], *sizes: int) -> list[EpisodeInfo]:
+        """Fixed episodes with the largest support, drawn by the seed: the same for every algorithm. A pooled pairing
+        depends on the pool: its pairs are aligned for every size of the support."""
+        infos = [
+            draw_episode(voice, max(sizes), self.test_queries, np.random.default_rng([self.seed, i]))
+            for i, voice in enumerate(voices)
+        ]
+        parts = [part for e in infos for part in (*(e.at(shots).support for shots in sizes), e.query)]
+        self.alignments.ensure([g for part in parts for g in self._groups(part)], self.workers)
         return infos
-
-    def _episode(self, voice: SpeakerPair, rng: np.random.Generator) -> EpisodeInfo:
-        """K support pairs and query pairs; the query from other chapters (folders) of the target, or else from other
-        recordings, and from other recordings of the source, where there are any."""
-        pairs = [voice.pairs[i] for i in rng.permutation(len(voice.pairs))]
-        places = [(target.path.parent, target.path) for _, target in pairs]
-        ranks = [list(dict.fromkeys(level)) for level in zip(*places, strict=True)]
-        pairs.sort(key=lambda pair: (ranks[0].index(pair[1].path.parent), ranks[1].index(pair[1].path)))
-        support, rest = pairs[: self.shots], pairs[self.shots :]
-        heard = {source.path for source, _ in support}
-        rest = [pair for pair in rest if pair[0].path not in heard] or rest
-        for place in (lambda u: u.path.parent, lambda u: u.path):
-            seen = {place(target) for _, target in support}
-            query = [pair for pair in rest if place(pair[1]) not in seen]
-            if query:
-                break
-        return EpisodeInfo(voice.source, voice.target, tuple(support), tuple((query or rest)[: self.test_queries]))
 
     # -- tensors ------------------------------------------------------------------------------------------------------
 
@@ -204,14 +202,22 @@ class SpeechTasks(pl.LightningDataModule):
         return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        return self._fixed_loader("validation")
+        return self._fixed_loader("validation", [self.shots])
+
+    def tuning_dataloader(self) -> DataLoader:
+        """The validation voices at every K of a test, and at that of training."""
+        return self._fixed_loader("tuning", self._sizes("tuning"))
 
     def test_dataloader(self) -> DataLoader:
-        return self._fixed_loader("test")
+        return self._fixed_loader("test", self.grid)
 
-    def _fixed_loader(self, name: str) -> DataLoader:
-        infos: Dataset = self.episodes[name]  # type: ignore[assignment]
-        return DataLoader(infos, batch_size=FIXED_BATCH, collate_fn=self.collate)
+    def _fixed_loader(self, name: str, sizes: Sequence[int]) -> DataLoader:
+        return DataLoader(batches(self.episodes[name], sizes), batch_size=None, collate_fn=self.collate)  # type: ignore[arg-type]
+
+
+def _shown(name: str) -> str:
+    """The split as its user knows it: inner rates are tuned on validation speakers."""
+    return name.replace("tuning", "validation")
 
 
 class _Training(Dataset):

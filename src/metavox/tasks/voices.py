@@ -11,7 +11,10 @@ from metavox.pairing.base import SpeakerPair
 log = logging.getLogger(__name__)
 NAMED = 5
 """Skipped things that a message names before it only counts."""
-WAY_OUT = "lower dataset.shots or dataset.queries, or with pairing=nearest cut long recordings by dataset.pieces=2.0"
+WAY_OUT = (
+    "lower dataset.shots, dataset.queries or evaluation.shots, or with pairing=nearest cut long recordings by "
+    "dataset.pieces=2.0"
+)
 
 
 def enough_speech(
