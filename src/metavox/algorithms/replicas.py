@@ -17,12 +17,12 @@ def replicated(algorithms: Sequence[Algorithm]) -> Algorithm:
     """R algorithms that differ in their parameters only, as one whose every parameter is [R, ...].
 
     A batch then holds R equal shares of tasks, one after the other; replica r sees its share alone, and the outer loss
-    is the sum of theirs. For networks whose layers take a task axis. Raises ConfigError for others.
+    is the sum of theirs. For networks whose layers take a task axis, or that learn nothing. Raises ConfigError for others.
     """
     if len(algorithms) == 1:
         return algorithms[0]
     joined = copy.deepcopy(algorithms[0])
-    if not getattr(joined.model, "batched", False):
+    if any(True for _ in joined.parameters()) and not getattr(joined.model, "batched", False):
         raise ConfigError(f"{type(joined.model).__name__} cannot train several seeds at once: train them one by one.")
     for path, module in joined.named_modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
