@@ -5,12 +5,13 @@ import io
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.audio.whole import write_whole
@@ -40,9 +41,7 @@ class RunFolder:
         write_whole(path / "config.yaml", OmegaConf.to_yaml(self.config).encode())
 
     def _check_same(self, stored: Any) -> None:
-        old, new = flatten(stored), flatten(self.config)
-        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(FREE))
-        if changed:
+        if changed := differing(stored, self.config):
             raise ConfigError(
                 f"{self.path} holds a run with other settings ({', '.join(changed[:5])}); "
                 "go on with it by `resume=` alone, or choose another folder"
@@ -78,6 +77,33 @@ class RunFolder:
         write_whole(self.path / "summary.json", json.dumps(plain, indent=2).encode())
 
 
+class Busy(MetavoxError):
+    """Another process works in the folder."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps a second process out of the run folder `path`. Raises Busy when there is one already.
+
+    A lock of the operating system on an open file: it ends with its process, also with one that was killed.
+    """
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Busy(f"{path} is in use by another process; wait for it, or choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def differing(old: Any, new: Any) -> list[str]:
+    """The settings in which two configs of plain values ask for different computations."""
+    old, new = flatten(old), flatten(new)
+    return sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(FREE))
+
+
 def load_yaml(path: Path) -> DictConfig:
     """A YAML file of a run folder. Raises MetavoxError when it is missing or broken."""
     try:
@@ -88,6 +114,8 @@ def load_yaml(path: Path) -> DictConfig:
 
 def environment(seed: int) -> dict[str, Any]:
     """Versions, commit and device: what one needs to run it again."""
+    import torch  # here: a sweep looks into run folders without the seconds that this takes
+
     packages = ("metavox", "torch", "pytorch-lightning", "hydra-core", "higher", "numpy", "pyworld-prebuilt")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {

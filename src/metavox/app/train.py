@@ -1,7 +1,6 @@
 """One run: prepare the tasks, then meta-train, tune and test the algorithm and its baselines on the same episodes."""
 
 import logging
-import math
 import sys
 import time
 import warnings
@@ -20,7 +19,8 @@ from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.paper import run_paper
 from metavox.app.rehearsal import rehearse
-from metavox.app.runfolder import FREE, RunFolder, load_yaml
+from metavox.app.runfolder import FREE, RunFolder, load_yaml, locked
+from metavox.app.validation import save_validation, validation_score
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
 from metavox.learner.checkpoints import WholeCheckpoints
@@ -28,7 +28,7 @@ from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
 from metavox.report.settings import flatten
-from metavox.report.tables import main_metric, summarise, tables
+from metavox.report.tables import summarise, tables
 from metavox.synthesis.voice import save_plain
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", 
 
 
 def train(config: DictConfig) -> float:
-    """Runs or resumes the experiment of `config`; returns the main test metric for hyperparameter searches."""
+    """Runs or resumes the experiment of `config`; returns the validation loss for hyperparameter searches, which must
+    never see a test metric."""
     if config.paper:
         folder = run_paper(OmegaConf.to_container(config.paper, resolve=True))
         log.info("\n%s\nfiles: %s", (folder / "table.md").read_text(), folder)
@@ -48,23 +49,19 @@ def train(config: DictConfig) -> float:
         config = _resumed(config, hydra.overrides.task)
     path = Path(hydra.runtime.output_dir)
     try:
-        return run(config, path, list(hydra.overrides.task))
+        with locked(path):
+            return run(config, path, list(hydra.overrides.task))
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.error("interrupted; go on with: python train.py resume=%s", path)
         sys.exit(130)
 
 
 def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
-    """The experiment itself, in the run folder `path`."""
+    """The experiment itself, in the run folder `path`; returns the validation loss of the main algorithm, infinite
+    where it is no number."""
     started = time.time()
-    check(config)
-    quiet()
-    data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
+    data, contestants, own = assembled(config)
     main = config.choices.algorithm
-    contestants = {**config.baselines, main: config.algorithm}
-    networks = {name: network(config, entry, data) for name, entry in contestants.items()}
-    rehearse(config, networks.values(), data.dims)
-    own = networks[main].steps
     steps = [*config.evaluation.steps, own]
     folder = RunFolder(path, config, overrides)
     data.prepare()
@@ -74,7 +71,23 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
             contest(config, algorithm, name, place, data, folder, steps)
     if data.normaliser and CEILING not in folder.algorithms():
         ceiling(data, folder)
-    return report(config, folder, own, time.time() - started)
+    report(config, folder, own, time.time() - started)
+    return validation_score(path)
+
+
+def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
+    """The data, untouched yet, the configs of all algorithms by name, and the inner steps of the main one.
+
+    Raises ConfigError for all that can be known to fail before any work is done.
+    """
+    check(config)
+    quiet()
+    data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
+    main = config.choices.algorithm
+    contestants = {**config.baselines, main: config.algorithm}
+    networks = {name: network(config, entry, data) for name, entry in contestants.items()}
+    rehearse(config, networks.values(), data.dims)
+    return data, contestants, networks[main].steps
 
 
 def part(config: Any) -> Any:
@@ -103,6 +116,7 @@ def contest(
     tune_lr(learner, data.val_dataloader(), config.evaluation.lrs)
     final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, "lrs": learner.lrs}}
     save_plain(place / "checkpoints" / "final.ckpt", final)  # the best weights with their tuned inner rates
+    save_validation(config, learner, data, place)
     trainer.test(learner, datamodule=data, verbose=False)
     folder.add_rows(name, learner.rows)
     log_hyperparameters(loggers, config, algorithm, learner.rows)
@@ -166,11 +180,8 @@ def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, 
             logger.finalize("success")
 
 
-def report(config: DictConfig, folder: RunFolder, steps: int, seconds: float) -> float:
-    """Prints the tables, writes summary.json and says where to look.
-
-    Returns the main metric after `steps` inner steps, infinite where a task diverged: a search must not be led there.
-    """
+def report(config: DictConfig, folder: RunFolder, steps: int, seconds: float) -> None:
+    """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
     rows = folder.rows()
     summary, text = summarise(rows), tables(rows, steps)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
@@ -178,8 +189,6 @@ def report(config: DictConfig, folder: RunFolder, steps: int, seconds: float) ->
     log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
     if config.features:
         log.info("adapt:        python adapt.py run=%s target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path)
-    own = summary[main_metric(summary)][config.choices.algorithm][str(steps)]
-    return math.inf if own["diverged"] else float(own["mean"])
 
 
 def quiet() -> None:
