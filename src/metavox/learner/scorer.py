@@ -1,10 +1,14 @@
 """Speech metrics of converted utterances, each with its floor (identity) and its ceiling (copy-synthesis)."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from metavox.audio.files import read
+from metavox.corpora.utterance import Utterance
+from metavox.evaluation.listen import Clip, Listener, Said
 from metavox.evaluation.metrics import MCD_DB, Score, average, f0_scores, scores
 from metavox.features.frames import Frames
 from metavox.features.store import FeatureStore
@@ -14,12 +18,23 @@ from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo
 from metavox.tasks.normaliser import Normaliser
 
+REMEMBERED = 512
+"""Recordings kept in memory for the metrics that listen, about 0.5 MB each."""
+
 
 class SpeechScorer:
-    """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning."""
+    """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
-    def __init__(self, store: FeatureStore, normaliser: Normaliser, parallel: bool) -> None:
+    `listeners` are slow metrics on waves: they hear the outputs after the numbers of inner steps in `listen_steps`.
+    """
+
+    def __init__(
+        self, store: FeatureStore, normaliser: Normaliser, parallel: bool, listeners: Sequence[Listener] = (),
+        listen_steps: Collection[int] = (),
+    ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
+        self.listeners, self.listen_steps = listeners, set(listen_steps)
+        self.recording = lru_cache(REMEMBERED)(self._recording)
 
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """MCD along the path of the pairing, [B] dB (convention aligned24)."""
@@ -34,12 +49,38 @@ class SpeechScorer:
         """Whole converted query utterances, normalised [T, D] (padded) -> means over the utterances of a task."""
         frames = self.frames(info, converted, is_source)
         targets = [self.store.frames(target) for _, target in info.query]
-        return self._average(frames, targets)
+        heard = self._listen(info, self._synthesised(frames), 0) if self.listen_steps.intersection(steps) else []
+        return self._average(frames, targets) + heard
 
     def ceiling(self, info: EpisodeInfo) -> list[Score]:
-        """What the vocoder alone costs: the first query target, synthesised and analysed again, against itself."""
-        target = self.store.frames(info.query[0][1])
-        return self._average([copy_synthesis(target, self.store)], [target])
+        """What the vocoder alone costs: the first query target, synthesised and analysed again, against itself. The
+        metrics that listen hear all query targets."""
+        targets = [self.store.frames(target) for _, target in info.query]
+        found = self._average([copy_synthesis(targets[0], self.store)], targets[:1])
+        return found + (self._listen(info, self._synthesised(targets), 1) if self.listeners else [])
+
+    def natural(self, info: EpisodeInfo) -> list[Score]:
+        """What the metrics that listen say of the query targets themselves."""
+        return self._listen(info, [self.recording(target) for _, target in info.query], 1)
+
+    def _synthesised(self, frames: Sequence[Frames]) -> list[Clip]:
+        return [Clip(self.features.synthesise(f), self.features.rate) for f in frames]
+
+    def _listen(self, info: EpisodeInfo, clips: Sequence[Clip], side: int) -> list[Score]:
+        """`side` says whose words the clips are: 0 the source's, 1 the target's."""
+        voices = [[self.recording(pair[s]) for pair in (*info.query, *info.support)] for s in (0, 1)]
+        said = [
+            Said(
+                clip, _others(voices[1], i), _others(voices[0], i), info.query[i][side].text,
+                voices[1][i] if self.parallel else None,
+            )
+            for i, clip in enumerate(clips)
+        ]  # fmt: skip
+        return [score for listener in self.listeners for score in listener(said)]
+
+    def _recording(self, utterance: Utterance) -> Clip:
+        rate = self.features.rate
+        return Clip(read(utterance.path, rate, utterance.start, utterance.stop), rate)
 
     def frames(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool) -> list[Frames]:
         """Converted query utterances with F0 moved to the target's, ready to synthesise; F0 statistics come from the
@@ -63,3 +104,8 @@ class SpeechScorer:
 def copy_synthesis(frames: Frames, store: FeatureStore) -> Frames:
     """Frames -> wave -> frames."""
     return store.features.analyse(store.features.synthesise(frames), store.features.rate)
+
+
+def _others(voice: Sequence[Clip], i: int) -> list[Clip]:
+    """The recordings of a voice that are not recording i, which may occur again."""
+    return [clip for clip in voice if clip is not voice[i]]

@@ -1,0 +1,59 @@
+"""Metrics that listen: each hears the converted waves of one task, and what to compare them with."""
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import soxr
+
+from metavox.errors import MetavoxError
+from metavox.evaluation.metrics import Score
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A wave [S] float at `rate` Hz. One clip is equal to itself only, so that metrics can remember what they heard."""
+
+    wave: np.ndarray
+    rate: int
+
+    def at(self, rate: int) -> np.ndarray:
+        """The wave [S] float32 at another rate, turned down as a whole where it would clip."""
+        wave = self.wave if rate == self.rate else soxr.resample(self.wave, self.rate, rate)
+        return (wave / max(1.0, float(np.abs(wave).max(initial=0)))).astype(np.float32)
+
+
+class Said(NamedTuple):
+    """One utterance to judge.
+
+    `targets` and `sources` are recordings of the two voices, never the one that the clip was made from or should
+    equal. `text` is what was said, where it is known; `twin` the target's own recording of it, where there is one.
+    """
+
+    clip: Clip
+    targets: Sequence[Clip]
+    sources: Sequence[Clip]
+    text: str | None = None
+    twin: Clip | None = None
+
+
+class Listener(Protocol):
+    def __call__(self, said: Sequence[Said]) -> list[Score]:
+        """The scores of one task; none for what cannot be scored at all, nan where no utterance could be judged."""
+
+
+def mean(values: Iterable[float]) -> float:
+    """Mean of the utterances that could be judged (not nan); nan without one."""
+    known = [v for v in values if not np.isnan(v)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def optional(module: str, install: str = 'pip install -e ".[eval]"') -> ModuleType:
+    """A module of the extra `eval`. Raises MetavoxError with the command that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MetavoxError(f"this metric needs {error.name}, which is not installed: {install}") from error
