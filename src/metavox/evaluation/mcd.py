@@ -54,7 +54,7 @@ class Mcd:
 
     def __call__(self, said: Sequence[Said]) -> list[Score]:
         """Over utterances that the target has said as well; none without one."""
-        pairs = [(s.clip, s.twin) for s in said if s.twin]
+        pairs = [(s.clip, s.twin) for s in said if s.twin and s.twin is not s.clip]
         found = {name: mean(mcd(x, y, CONVENTIONS[name]) for x, y in pairs) for name in self.conventions}
         return [Score("mcd_wave", name, value) for name, value in found.items()] if pairs else []
 
