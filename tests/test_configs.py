@@ -24,6 +24,7 @@ GROUPS = (
     "logger",
     "callbacks",
     "baselines",
+    "listen",
 )
 CHOICES = [
     (g, p.stem)
@@ -60,7 +61,7 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
         assert build(node, features=parts[0], pairing=parts[1]).shots >= 1
     elif group == "model":
         assert build(node, input_dim=4, output_dim=4)(torch.zeros(2, 3, 4)).shape == (2, 3, 4)
-    elif group in ("logger", "callbacks", "baselines"):
+    elif group in ("logger", "callbacks", "baselines", "listen"):
         assert all("_target_" in entry for entry in node.values())
     elif group == "algorithm":
         model = build(config.model, input_dim=4, output_dim=4)
