@@ -1,4 +1,4 @@
-"""Metrics and statistics against hand-computed values."""
+"""Metrics against hand-computed values."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from metavox.evaluation import metrics
-from metavox.evaluation.statistics import paired_difference, summarise
 from metavox.features.frames import Frames
 
 FEATURES = SimpleNamespace(mapped=slice(1, None), power=lambda spectrum: 20 * np.log10(np.e) * spectrum[:, 0])
@@ -76,27 +75,3 @@ def test_average_takes_each_metric_over_where_it_is_defined() -> None:
     assert metrics.average([one, two]) == [
         ("mcd", "sprocket24", 5.0), ("log_f0_rmse", "ln", 0.2), ("mcd", "aligned24", 9.0),
     ]  # fmt: skip
-
-
-def test_interval_is_students_and_covers_the_mean_as_often_as_it_says() -> None:
-    known = summarise([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert known[:3] == (5, 3.0, 3.0)
-    assert known.high - known.mean == pytest.approx(2.7764 * np.sqrt(2.5 / 5), rel=1e-4)  # t(4, 0.975) from the tables
-    draws = np.random.default_rng(0).normal(size=(2000, 5))
-    inside = [s.low < 0 < s.high for s in map(summarise, draws)]
-    assert 0.93 < np.mean(inside) < 0.97
-
-
-def test_one_task_has_no_interval_and_none_is_an_error() -> None:
-    assert np.isnan(summarise([1.0]).low)
-    with pytest.raises(ValueError, match="no values"):
-        summarise([])
-
-
-def test_paired_difference_is_sharper_than_two_separate_means() -> None:
-    hard = dict(zip("abcdef", (5.0, 9.0, 6.0, 12.0, 7.0, 10.0), strict=True))
-    better = {task: v - 0.5 - 0.01 * i for i, (task, v) in enumerate(hard.items())}
-    difference = paired_difference(better | {"only here": 0.0}, hard)
-    assert difference.count == 6
-    assert difference.mean == pytest.approx(-0.525)
-    assert difference.high < 0 < summarise(better.values()).high - summarise(hard.values()).low

@@ -1,32 +1,78 @@
-"""Prints the tables of one or several run folders, pooled over runs (folds or seeds).
+"""Tables and plots of any set of runs, pooled over folds and seeds, with intervals over test speakers.
 
-python -m metavox.report outputs/librispeech_tts/2026-11-23_12-00-00/*
+python -m metavox.report outputs/librispeech_tts/folds                 # every run below a folder
+python -m metavox.report SWEEP --columns shots --where steps=5         # algorithm x K after five steps
+python -m metavox.report SWEEP --rows model.hidden --where algorithm=maml
+python -m metavox.report RUN RUN --metric mcd/aligned24 --output report/
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from metavox.audio.whole import check_writable
 from metavox.errors import MetavoxError
-from metavox.report.tables import read_rows, tables
+from metavox.report.files import write_report
+from metavox.report.formats import texts
+from metavox.report.results import find_runs, read_results
+from metavox.report.selection import Question
+from metavox.report.tables import check_against, overview
+
+OUTPUT = "write table.md, .tex and .csv, plots as PNG and PDF and report.html there"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser("python -m metavox.report", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder of train.py")
-    parser.add_argument("--steps", type=int, default=5, help="inner steps of the second table (default: 5)")
-    parser.add_argument("--against", help="baseline of the paired differences (default: joint)")
-    options = parser.parse_args()
+    options = parse(sys.argv[1:])
     try:
-        rows = read_rows(options.runs)
-        known = sorted({row["algorithm"] for row in rows})
-        if options.against and options.against not in known:
-            raise MetavoxError(f"no run has {options.against}; there are {', '.join(known)}")
-        print(tables(rows, options.steps, options.against or "joint"))
+        if options.output:
+            check_writable(options.output)
+        results = read_results(find_runs(options.runs))
+        question = Question(
+            options.rows, options.columns, conditions(options.where), options.metric, options.steps,
+            options.against or "joint",
+        )  # fmt: skip
+        if options.against:
+            check_against(results, question)
+        made = overview(results, question)
+        print(texts(made))
+        if options.output:
+            write_report(options.output, results, question, made, int(options.audio * 2**20))
+            print(f"\nwritten: {options.output / 'report.html'}")
     except MetavoxError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        "python -m metavox.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of train.py, or folders of them")
+    axis = "a column of results.csv (algorithm, shots, steps, seed ...) or a config key (model.hidden)"
+    parser.add_argument("--rows", default="algorithm", metavar="KEY", help=f"{axis}; default: algorithm")
+    parser.add_argument("--columns", default="steps", metavar="KEY", help="as --rows, or metric; default: steps")
+    where = "keep only these, several values with commas: steps=5 shots=1,5 model.hidden=[256]"
+    parser.add_argument("--where", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help=where)
+    parser.add_argument("--metric", help="name/convention; default: mcd/sprocket24, else the first mcd, else the loss")
+    parser.add_argument("--steps", type=int, help="inner steps where no column shows them (default: 5, else the most)")
+    parser.add_argument("--against", metavar="ROW", help="baseline of the paired tests (default: joint, if there)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help=OUTPUT)
+    parser.add_argument("--audio", type=float, default=20, metavar="MB", help="of audio in report.html (default: 20)")
+    return parser.parse_args(arguments)
+
+
+def conditions(texts: Sequence[str]) -> dict[str, list[str]]:
+    """["steps=1,5", "model.hidden=[64, 64]"] -> {key: its values}; commas within brackets separate nothing."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not (key and sign and value):
+            raise MetavoxError(f"--where takes KEY=VALUE, not {text}; run folders come before it")
+        found.setdefault(key, []).extend([value] if value.startswith("[") else value.split(","))
+    return found
 
 
 if __name__ == "__main__":

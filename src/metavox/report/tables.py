@@ -1,132 +1,79 @@
-"""Tables made from the rows of results.csv, of one run or of several."""
+"""The tables of a run or of several, as they are printed, and the summary that a run keeps."""
 
-import csv
-import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from metavox.errors import MetavoxError
-from metavox.evaluation import statistics
-from metavox.report.settings import check_same
-
-Row = Mapping[str, Any]
-Task = tuple[str, str]
-"""Source and target voice."""
-
-
-def read_rows(runs: Sequence[Path]) -> list[Row]:
-    """The rows of several run folders; folders without results are named and left out.
-
-    Raises MetavoxError when none has results, when they come from different corpora, pairings or shots, or when one
-    algorithm was trained with different settings.
-    """
-    rows: list[Row] = []
-    for run in runs:
-        try:
-            with (run / "results.csv").open(newline="") as file:
-                rows += csv.DictReader(file)
-        except OSError:
-            print(f"no results in {run}", file=sys.stderr)
-    if not rows:
-        raise MetavoxError("no results to report; give run folders that train.py has finished")
-    kinds = sorted({f"{row['dataset']}/{row['pairing']}/{row['shots']} shots" for row in rows})
-    if len(kinds) != 1:
-        raise MetavoxError(f"these runs cannot share a table: {', '.join(kinds)}")
-    check_same([run for run in runs if (run / "config.yaml").exists()])
-    return rows
-
-
-def by_task(rows: Sequence[Row]) -> dict[tuple[str, str, str], dict[Task, float]]:
-    """rows of results.csv -> {(metric/convention, algorithm, steps): {task: value}}.
-
-    A task scored in several runs (seeds) counts once, with its mean: repeats of one task are no new evidence. It
-    counts as diverged when it did so in one of them.
-    """
-    found: dict[tuple[str, str, str], dict[Task, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        cell = f"{row['metric']}/{row['convention']}", row["algorithm"], str(row["steps"])
-        found[cell][row["source"], row["target"]].append(float(row["value"]))
-    return {cell: {task: sum(v) / len(v) for task, v in tasks.items()} for cell, tasks in found.items()}
+from metavox.evaluation.statistics import Task, summarise_tasks
+from metavox.report.formats import texts
+from metavox.report.results import CEILINGS, Results, Row, from_rows
+from metavox.report.selection import Question
+from metavox.report.table import Table, make_table
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """rows of results.csv -> {"metric/convention": {algorithm: {steps: summary over tasks}}}."""
+    """rows of results.csv of one run -> {"metric/convention": {algorithm: {steps: summary over speakers}}}.
+
+    Steps are "5", or "1 shots, 5 steps" where the run was tested with several K.
+    """
+    several = len({row["shots"] for row in rows if row["algorithm"] not in CEILINGS}) > 1
+    found: dict[tuple[str, str, str], dict[Task, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        at = f"{row['shots']} shots, {row['steps']} steps" if several else str(row["steps"])
+        cell = f"{row['metric']}/{row['convention']}", row["algorithm"], at
+        found[cell][row["source"], row["target"]].append(float(row["value"]))
     summary: dict[str, Any] = {}
-    for (metric, algorithm, steps), values in by_task(rows).items():
-        cell = statistics.summarise(values.values())._asdict()
-        summary.setdefault(metric, {}).setdefault(algorithm, {})[steps] = cell
+    for (metric, algorithm, at), tasks in found.items():
+        cell_summary = summarise_tasks({task: sum(v) / len(v) for task, v in tasks.items()})
+        summary.setdefault(metric, {}).setdefault(algorithm, {})[at] = cell_summary._asdict()
     return summary
 
 
-def differences(rows: Sequence[Row], metric: str, against: str) -> dict[str, Any]:
-    """{algorithm: {steps: summary of its value minus that of `against` after as many steps, task by task}}."""
-    values, table = by_task(rows), dict[str, Any]()
-    for (name, algorithm, steps), own in values.items():
-        other = values.get((metric, against, steps), {})
-        if name == metric and algorithm != against and own.keys() & other.keys():
-            table.setdefault(algorithm, {})[steps] = statistics.paired_difference(own, other)._asdict()
-    return table
-
-
-def main_metric(summary: Mapping[str, Any]) -> str:
-    """The metric that stands for a run: MCD by DTW, else MCD along the path of the pairing, else the loss."""
-    known = [m for prefix in ("mcd/sprocket", "mcd/aligned", "loss/") for m in summary if m.startswith(prefix)]
-    return known[0]
-
-
 def tables(rows: Sequence[Row], steps: int, against: str = "joint") -> str:
-    """The main metric over inner steps, its paired differences from `against`, and all metrics after `steps`."""
-    summary = summarise(rows)
-    metric = main_metric(summary)
-    known = sorted({int(row["steps"]) for row in rows})
-    if steps not in known:
-        raise MetavoxError(f"nothing was scored after {steps} inner steps; there are {', '.join(map(str, known))}")
-    parts = [by_steps(summary[metric], f"{metric} over inner steps")]
-    if difference := differences(rows, metric, against):
-        difference.pop("copy-synthesis", None)
-        parts.append(by_steps(difference, f"{metric} minus that of {against}, task by task"))
-    return "\n\n".join([*parts, by_metric(summary, steps)])
+    """The tables of one run as text: over inner steps for each K, and over K where there are several."""
+    results = from_rows(rows)
+    shots = results.take(~results.among("algorithm", CEILINGS)).present("shots")
+    parts = [texts(overview(results, Question(where={"shots": [k]}, steps=steps, against=against))) for k in shots]
+    if len(shots) > 1:
+        parts.append(texts([make_table(results, Question(columns="shots", steps=steps))]))
+    return "\n\n".join(parts)
 
 
-def by_steps(table: Mapping[str, Any], title: str) -> str:
-    """{algorithm: {steps: cell}}: a line per algorithm, a column per number of inner steps."""
-    steps = sorted({s for cells in table.values() for s in cells}, key=int)
-    cells = {name: [_cell(own.get(s)) for s in steps] for name, own in table.items()}
-    return _table(title, [f"{s} steps" for s in steps], cells, _tasks(table))
+def overview(results: Results, question: Question) -> list[Table]:
+    """The table asked for, its paired differences from the baseline where it has that row, and all metrics.
+
+    Raises MetavoxError as `make_table`, and where nothing was scored after the number of steps of the last table.
+    """
+    main = make_table(results, question._replace(against=None))
+    if question.against in main.rows and len(main.rows) > 1:
+        main = make_table(results, question)
+    made = [main, *([differences(main)] if main.against else [])]
+    if "metric" not in question.axes:
+        made.append(all_metrics(results, question._replace(against=main.against)))
+    return made
 
 
-def by_metric(summary: Mapping[str, Any], steps: int) -> str:
-    """All metrics after `steps` inner steps: a column per metric. What has no inner steps at all (copy-synthesis) is
-    shown as it is; another number of steps never stands in for the one asked for."""
-    names = list(dict.fromkeys(name for table in summary.values() for name in table))
-    at = lambda own: own.get(str(steps)) or (own.get("0") if len(own) == 1 else None)  # noqa: E731
-    cells = {name: [_cell(at(table.get(name, {}))) for table in summary.values()] for name in names}
-    tasks = max((_tasks(table) for table in summary.values()), key=len)
-    return _table(f"all metrics after {steps} inner steps", list(summary), cells, tasks)
+def all_metrics(results: Results, question: Question) -> Table:
+    """All metrics of the rows asked for, after `steps` inner steps."""
+    where = {key: texts for key, texts in question.where.items() if key != "metric"}
+    return make_table(results, question._replace(columns="metric", where=where, metric=None))
 
 
-def _tasks(table: Mapping[str, Any]) -> str:
-    every = [cell for cells in table.values() for cell in cells.values()]
-    counts = "/".join(map(str, sorted({cell["count"] + cell["diverged"] for cell in every})))
-    return f"{counts} tasks" + (", n* diverged and left out" if any(cell["diverged"] for cell in every) else "")
+def differences(table: Table) -> Table:
+    """The paired differences of a table's rows from its baseline."""
+    cells = {
+        (row, column): cell._replace(summary=cell.difference, best=False)
+        for row, column, cell in table.present()
+        if cell.difference is not None
+    }
+    rows = [row for row in table.rows if any((row, column) in cells for column in table.columns)]
+    title = f"{table.title}: minus {table.against}, task by task"
+    return table._replace(title=title, rows=rows, cells=cells)
 
 
-def _cell(cell: Mapping[str, float] | None) -> str:
-    if not cell:
-        return ""
-    if not cell["count"]:
-        return "diverged"
-    left_out = f" ({cell['diverged']}*)" if cell["diverged"] else ""
-    return f"{cell['mean']:.3g} ± {cell['high'] - cell['mean']:.2g}{left_out}"
-
-
-def _table(title: str, columns: Sequence[str], cells: Mapping[str, Sequence[str]], tasks: str) -> str:
-    widths = [max(len(c), *(len(row[i]) for row in cells.values())) + 3 for i, c in enumerate(columns)]
-    left = max(map(len, cells)) + 2
-    lines = [f"{title} (mean ± 95 % interval, {tasks})"]
-    lines.append(" " * left + "".join(c.rjust(w) for c, w in zip(columns, widths, strict=True)))
-    for name, row in cells.items():
-        lines.append("  " + name.ljust(left - 2) + "".join(c.rjust(w) for c, w in zip(row, widths, strict=True)))
-    return "\n".join(lines)
+def check_against(results: Results, question: Question) -> None:
+    """Raises MetavoxError when no row could be the baseline that was asked for."""
+    known = results.present(question.rows)
+    if question.against not in known:
+        raise MetavoxError(f"no run has {question.against}; there are {', '.join(known)}")
