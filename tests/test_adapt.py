@@ -1,5 +1,6 @@
 """adapt.py on synthetic speech: a run folder made on the spot, a few espeak recordings, every kind of bad input."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -24,8 +25,10 @@ from metavox.app.arguments import quoted
 from metavox.app.build import build
 from metavox.app.checkpoint import load_run
 from metavox.app.fitting import fit
+from metavox.app.likeness import likeness
 from metavox.app.material import spread
 from metavox.app.recordings import find, signal_to_noise, transcript
+from metavox.app.voice_report import Report
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
 from metavox.errors import AudioError, ConfigError, MetavoxError
@@ -385,3 +388,23 @@ def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest
     for steps, lr in ((3, None), (2, None), (3, 0.5)):
         fit(loaded, material, steps, lr)  # type: ignore[arg-type]
     assert used == [0.07, None, 0.5]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("resemblyzer") is None, reason="Resemblyzer is not installed")
+def test_likeness_has_its_anchors_and_needs_the_targets_recordings(speech: Path) -> None:
+    targets = [speech / "target" / f"{i}.wav" for i in range(3)]
+    files = [{"output": speech / "target" / f"{i}.wav", "reference": speech / "source" / f"{i}.wav"} for i in range(2)]
+    rows = {row["speech"]: row for row in likeness(targets[1:], files)}
+    assert list(rows) == ["target recordings", "source by the vocoder", "output"]
+    assert rows["target recordings"]["to target"] > rows["source by the vocoder"]["to target"]
+    assert rows["output"]["to source"] < rows["source by the vocoder"]["to source"]
+    assert likeness(targets[:1], files[:1])[0]["to target"] is None  # nothing else by the target
+    assert likeness([speech / "moved.wav"], files) == []
+    report = Report(likeness=list(rows.values()))
+    assert "| output | " in report.markdown().partition("## Likeness")[2]
+
+
+def test_without_resemblyzer_there_is_no_likeness(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resemblyzer", None)
+    assert likeness([speech / "target" / "0.wav"], []) == []
+    assert "Likeness" not in Report().markdown()

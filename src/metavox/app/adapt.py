@@ -14,6 +14,7 @@ from metavox.app.adapt_checks import check, check_output
 from metavox.app.build import build
 from metavox.app.checkpoint import Run, load_run
 from metavox.app.fitting import Fitted, fit
+from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
 from metavox.app.recordings import Recording, find, load
 from metavox.app.voice_report import Report
@@ -67,6 +68,7 @@ def adapt(config: DictConfig) -> Path:
     report.voice = {"voice file": str(path), **voice.provenance}
     report.source = sources.description
     convert(voice, run, sources, output, report)
+    report.likeness = likeness([Path(t["path"]) for t in voice.provenance["target"]], report.files)
     report.write(output)
     for warning in report.warnings:
         log.warning("warning: %s", warning)
