@@ -1,15 +1,19 @@
 """Metrics that listen: conventions against closed forms, recognisers and encoders on speech, their bad input."""
 
+import csv
 import importlib.util
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import DATA
+from conftest import DATA, SMALL, compose_train
+from metavox.app.train import run
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read
 from metavox.audio.torchaudio_import import torchaudio
@@ -224,3 +228,42 @@ def test_dnsmos_prefers_speech_to_noise(man: Clip) -> None:
     assert [s.metric for s in clean] == ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"]
     assert all(1 <= b.value < a.value <= 5 for a, b in zip(clean, noisy, strict=True))
     assert np.isnan(score(listener([Said(Clip(np.zeros(0), 16000), [], [])]), "dnsmos_sig"))
+
+
+# -- a run ------------------------------------------------------------------------------------------------------------
+
+
+class Ears:
+    """Writes down what it hears."""
+
+    heard: ClassVar[list[Said]] = []
+
+    def __call__(self, said: Sequence[Said]) -> list[Score]:
+        Ears.heard += said
+        return [Score("ears", "count", len(said))]
+
+
+def test_a_run_listens_after_the_steps_that_were_asked_for(cache: Path, tmp_path: Path) -> None:
+    Ears.heard.clear()
+    own = ("listen=mcd", "+listen.ears._target_=test_listen.Ears", "evaluation.listen_steps=[2]")
+    run(compose_train(*SMALL, f"cache={cache}", *own, "baselines=none", "trainer.max_epochs=0"), tmp_path, [])
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    heard = {(r["algorithm"], r["steps"]) for r in rows if r["metric"] == "ears"}
+    assert heard == {("maml", "2"), ("copy-synthesis", "0"), ("natural", "0")}
+    assert {r["convention"] for r in rows if r["metric"] == "mcd_wave"} == set(CONVENTIONS)
+    assert not [r for r in rows if r["algorithm"] == "natural" and r["metric"] != "ears"]
+    for said in Ears.heard:
+        assert said.text and said.twin and len(said.clip.wave) > 8000
+        assert len(said.targets) == len(said.sources) == 2  # one query, two shots: never the twin
+        assert said.twin not in said.targets
+
+
+def test_a_metric_that_is_not_installed_stops_a_run_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "speechmos", None)
+    monkeypatch.delitem(sys.modules, "speechmos.dnsmos", raising=False)
+    with pytest.raises(MetavoxError, match=r"dnsmos.*pip install -e"):
+        run(compose_train(*SMALL, "listen=dnsmos", f"cache={tmp_path}"), tmp_path, [])
+    assert not list(tmp_path.iterdir())
