@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.app import hydra_errors
+from metavox.app.arguments import quoted
 from metavox.errors import ConfigError, MetavoxError
 
 # Before torch is loaded. Threads that spin while they wait make a run several times slower as soon as another job
@@ -22,19 +23,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 CONF = Path("conf").resolve() if Path("conf/train.yaml").exists() else Path(__file__).parents[3] / "conf"
-GROUPS = (
-    "dataset",
-    "pairing",
-    "features",
-    "model",
-    "algorithm",
-    "baselines",
-    "optimizer",
-    "scheduler",
-    "trainer",
-    "experiment",
-)
-
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -44,6 +32,24 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("choices_help", choices_help, replace=True)
 
 
+def recalled(arguments: Sequence[str]) -> list[str]:
+    """The command line of the sweep in SWEEP_FOLDER where there is `resume=SWEEP_FOLDER`, else `arguments` as they are.
+
+    What is given beside it replaces the sweep's own: `resume=SWEEP_FOLDER seed=0,1,2,3 hydra/launcher=joblib`. Raises
+    ConfigError when there is no sweep to resume with -m.
+    """
+    folder = next((Path(a[len("resume=") :].strip("'\"")) for a in arguments if a.startswith("resume=")), None)
+    given = [a for a in arguments if a not in ("-m", "--multirun") and not a.startswith("resume=")]
+    if folder is None or not (folder / "multirun.yaml").is_file():
+        if folder is not None and len(given) + 1 < len(arguments):
+            raise ConfigError(f"resume={folder} is not a sweep: there is no {folder / 'multirun.yaml'}")
+        return list(arguments)
+    stored = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    replaced = {"hydra.sweep.dir", *(a.lstrip("+~").partition("=")[0] for a in given)}
+    own = [a for a in (*stored.hydra, *stored.task) if a.lstrip("+~").partition("=")[0] not in replaced]
+    return ["-m", *own, *quoted([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
+
+
 def run_dir(resume: str | None, new: str) -> str:
     """Where to work. Raises ConfigError before Hydra makes a folder of a misspelt name."""
     if resume and not Path(resume, "config.yaml").is_file():
@@ -51,10 +57,17 @@ def run_dir(resume: str | None, new: str) -> str:
     return resume or new
 
 
+def groups() -> list[str]:
+    """The config groups: those of train.yaml in its order, then any others."""
+    defaults = OmegaConf.load(CONF / "train.yaml").defaults
+    named = [key for entry in defaults if OmegaConf.is_dict(entry) for key in entry if (CONF / key).is_dir()]
+    return [*named, *sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in (*named, "hydra"))]
+
+
 def choices_help() -> str:
     """Every option of every config group with the comment that opens its file."""
     lines: list[str] = []
-    for group in GROUPS:
+    for group in groups():
         lines.append(f"{group}=")
         for path in sorted((CONF / group).rglob("*.yaml")):
             comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#")
@@ -71,6 +84,7 @@ def launch(main: Callable[[], object], name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors on
     logging.raiseExceptions = False  # a full disk takes no log file either; the sentence still reaches the screen
     try:
+        sys.argv[1:] = recalled(sys.argv[1:])
         main()
     except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
         sentence = _sentence(error, name)
@@ -114,6 +128,10 @@ def guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Res
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         sys.exit(2)
+    except Exception:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # at once and in the job's own log: Hydra would keep it back
+            log.exception("this job failed")
+        raise
     except KeyboardInterrupt:
         log.error("interrupted")
         sys.exit(130)

@@ -11,14 +11,15 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+LAUNCHERS = {"joblib": "sweep", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+"""The extra that brings each of Hydra's launchers."""
 ERRORS = (HydraException, OmegaConfBaseException)
 
 
 def sentence(error: Exception, folder: Path, name: str, arguments: Sequence[str]) -> str:
     """`error` that Hydra raised for the config `name` in `folder` and these command line arguments."""
     if isinstance(error, MissingConfigException) and error.options:
-        missing = str(error.missing_cfg_file)
-        return f"there is no {missing.replace('/', '=', 1)}{_guess(missing.split('/')[-1], error.options)}"
+        return _no_choice(str(error.missing_cfg_file), folder, error.options)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override!r}; put two pairs of quotes around what is not a plain word: \"key='value'\""
@@ -28,6 +29,16 @@ def sentence(error: Exception, folder: Path, name: str, arguments: Sequence[str]
         return f"there is no setting {wrong[1]}{_guess(wrong[1], _settings(folder, name, arguments))}"
     cause = error.__cause__
     return " ".join(str(cause if isinstance(cause, OmegaConfBaseException) else error).split())
+
+
+def _no_choice(missing: str, folder: Path, options: Sequence[str]) -> str:
+    found = re.match("(hydra/[^/]+|[^/]+)/(.*)", missing)
+    assert found is not None
+    group, name = found.groups()
+    if group == "hydra/launcher" and name in LAUNCHERS:
+        return f"hydra/launcher={name} is not installed; pip install 'metavox[{LAUNCHERS[name]}]'"
+    own = [p.relative_to(folder / group).with_suffix("").as_posix() for p in sorted((folder / group).rglob("*.yaml"))]
+    return f"there is no {group}={name}{_guess(name, list(dict.fromkeys([*options, *own])))}"
 
 
 def _guess(wrong: str, names: Sequence[str]) -> str:
