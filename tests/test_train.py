@@ -73,14 +73,16 @@ def test_the_same_episodes_and_the_same_floor_for_all(done: Path) -> None:
 
 def test_checkpoints_load_without_code_and_rebuild_the_network(done: Path) -> None:
     content = torch.load(done / "checkpoints" / "final.ckpt", weights_only=True)
-    assert set(content["metavox"]) == {"version", "config", "dims", "shots", "features", "normaliser", "lrs"}
+    assert set(content["metavox"]) == {"version", "config", "dims", "shots", "features", "normaliser", "lrs",
+                                        "lrs_at"}  # fmt: skip
     assert content["metavox"]["shots"] == 2
     restored = load_run(done)
     assert restored.algorithm.steps == 5
     assert float(restored.algorithm.inner_lr) == pytest.approx(0.1)
     last = torch.load(done / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["metavox"] == {**content["metavox"], "lrs": {}}
     assert set(content["metavox"]["lrs"]) == {2, 5}
+    assert content["metavox"].pop("lrs_at") == {2: content["metavox"]["lrs"]}
+    assert last["metavox"] == {**content["metavox"], "lrs": {}}
 
 
 def test_tensorboard_has_curves_audio_pictures_and_hyperparameters(done: Path) -> None:
@@ -236,20 +238,6 @@ def test_a_full_disk_or_a_closed_folder_is_one_sentence(cache: Path, tmp_path: P
         run(compose_train(*small(cache)), tmp_path / "file" / "run", [])
 
 
-def test_a_sweep_runs_every_job_and_names_its_folders(tmp_path: Path) -> None:
-    sines = (
-        *("dataset=sinusoid", "dataset.steps_per_epoch=3", "dataset.test_tasks=4", "dataset.validation_tasks=2"),
-        *("trainer.max_epochs=1", "trainer.enable_progress_bar=false", "baselines=none", "evaluation.steps=[0,1]"),
-    )
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), "-m", *sines, "algorithm=maml,identity"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    (sweep,) = (tmp_path / "outputs" / "sweeps").iterdir()
-    assert {rows(sweep / job)[0]["algorithm"] for job in "01"} == {"maml", "identity"}
-
-
 def test_ctrl_c_says_how_to_go_on(cache: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path / "run", cache, "baselines=none", "dataset.steps_per_epoch=200"),
@@ -281,3 +269,27 @@ def test_what_would_fail_late_fails_before_any_work(
         pytest.raises(ConfigError, match=message),
     ):
         run(compose_train(*small(cache, override)), tmp_path, [])
+
+
+def test_one_run_is_tested_at_every_k_on_the_same_tasks(cache: Path, tmp_path: Path) -> None:
+    """A grid changes nothing in training: K = 2 gives what a run without it gives, where the query is the same."""
+    run(compose_train(*small(cache, "baselines=none", "evaluation.shots=[1,2,4]", "evaluation.auto_steps=true")),
+        tmp_path, [])  # fmt: skip
+    found = rows(tmp_path)
+    tasks = {k: {(r["source"], r["target"]) for r in found if r["shots"] == k and r["algorithm"] == "maml"}
+             for k in ("1", "2", "4")}  # fmt: skip
+    assert len(tasks["1"]) == 2 and tasks["1"] == tasks["2"] == tasks["4"]
+    cells = Counter((r["algorithm"], r["shots"], r["steps"]) for r in found if r["convention"] == "sprocket24")
+    assert cells == {**{("maml", k, s): 2 for k in "124" for s in "025"}, **{("maml+auto", k, "5"): 2 for k in "124"},
+                     ("copy-synthesis", "2", "0"): 2}  # fmt: skip
+    zero = {r["shots"]: r["value"] for r in found if (r["steps"], r["metric"], r["algorithm"]) == ("0", "loss", "maml")}
+    assert len(set(zero.values())) == 1, "without a step the query alone counts, and it is the same for every K"
+    chosen = {r["value"] for r in found if r["metric"] == "inner_steps" and r["shots"] == "1"}
+    assert chosen == {"5"}
+    text = (tmp_path / "tables.txt").read_text()
+    assert all(f"2 shots in training, {k} here" in text for k in "124")
+
+
+def test_a_k_that_no_speaker_can_serve_is_one_sentence(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(MetavoxError, match=r"7 utterances that 6 shots and a query need \(most: 6\).*evaluation.shots"):
+        run(compose_train(*small(cache, "baselines=none", "evaluation.shots=[1,6]")), tmp_path, [])
