@@ -199,7 +199,7 @@ def test_secs_tells_people_apart() -> None:
     one, two = ([Clip(read(p, 16000), 16000) for p in sorted((root / s).rglob("*.flac"))[:4]] for s in ("1998", "2609"))
     secs = Secs()
     found = secs([Said(one[0], one[1:], two), Said(one[1], one[2:], two)])
-    assert score(found, "secs_target", "ge2e-centroid") > 0.8 > 0.7 > score(found, "secs_source")
+    assert score(found, "secs", "ge2e-centroid") > 0.8 > 0.7 > score(found, "source_secs")
     assert len(secs.known) == 8  # every recording is heard once
 
 
@@ -213,8 +213,8 @@ def test_secs_of_what_is_no_speech_is_nan_and_said_once(man: Clip, caplog: pytes
     assert all(np.isnan(s.value) for s in found)
     assert caplog.text.count("SECS") == 1
     found = secs([Said(silent[0], [man], [man]), Said(man, [man, silent[1]], [silent[2]])])
-    assert score(found, "secs_target") == pytest.approx(1)
-    assert np.isnan(score(found, "secs_source"))
+    assert score(found, "secs") == pytest.approx(1)
+    assert np.isnan(score(found, "source_secs"))
 
 
 @needs("speechmos")

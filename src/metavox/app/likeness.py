@@ -39,4 +39,4 @@ def _without(clips: Sequence[Clip], i: int) -> list[Clip]:
 def _row(secs: Secs, said: Sequence[Said]) -> dict[str, float | None]:
     """Means; None where there is nothing to compare with (JSON has no nan)."""
     values = {s.metric: None if s.value != s.value else s.value for s in secs(said)}
-    return {"to target": values["secs_target"], "to source": values["secs_source"]}
+    return {"to target": values["secs"], "to source": values["source_secs"]}

@@ -21,7 +21,7 @@ SILENCE = 1e-4  # peak amplitude; the encoder's normalisation divides by the lev
 
 class Secs:
     """Cosine between the GE2E embedding (Wan et al. 2018; Resemblyzer's weights) of an utterance and the centroid of a
-    voice's other recordings: `secs_target` should rise, `secs_source` should fall.
+    voice's other recordings: `secs` should rise, `source_secs` should fall.
 
     Raises MetavoxError when Resemblyzer is not installed.
     """
@@ -37,8 +37,8 @@ class Secs:
     def __call__(self, said: Sequence[Said]) -> list[Score]:
         """nan, and a warning the first time, where no utterance holds speech enough for the encoder."""
         found = {
-            "secs_target": [self.similarity(s.clip, s.targets) for s in said],
-            "secs_source": [self.similarity(s.clip, s.sources) for s in said],
+            "secs": [self.similarity(s.clip, s.targets) for s in said],
+            "source_secs": [self.similarity(s.clip, s.sources) for s in said],
         }
         return [Score(metric, "ge2e-centroid", mean(values)) for metric, values in found.items()]
 
