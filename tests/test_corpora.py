@@ -78,6 +78,15 @@ def test_librispeech_from_either_root(tmp_path: Path) -> None:
     ]
 
 
+def test_librispeech_knows_the_sex_of_speakers_that_are_listed(tmp_path: Path) -> None:
+    home = make_librispeech(tmp_path)
+    assert {u.sex for u in LibriSpeech(home).utterances()} == {None}
+    speaker = LibriSpeech(home).utterances()[0].speaker
+    (home / "SPEAKERS.TXT").write_text(f";ID |SEX| SUBSET\n{speaker}  | F | x | 8.1 | A B\nbroken line\n")
+    assert {u.sex for u in LibriSpeech(home).utterances() if u.speaker == speaker} == {"F"}
+    assert {u.sex for u in LibriSpeech(home).utterances() if u.speaker != speaker} == {None}
+
+
 def test_librispeech_subsets(tmp_path: Path) -> None:
     home = make_librispeech(tmp_path)
     speakers = lambda subsets: {u.speaker for u in LibriSpeech(home, subsets).utterances()}  # noqa: E731

@@ -16,6 +16,7 @@ SUBSETS = (
     *("dev-clean", "dev-other", "test-clean", "test-other"),
     *("train-clean-100", "train-clean-360", "train-other-500"),
 )
+SPEAKERS = "SPEAKERS.TXT"
 
 
 class LibriSpeech:
@@ -72,7 +73,8 @@ class LibriSpeech:
         names = self.listed
         if self.all_present:
             names = sorted({*self.listed, *(name for name in SUBSETS if (home / name).is_dir())})
-        found = [utterance for name in names for utterance in _read_subset(home / name)]
+        sexes = _sexes(home / SPEAKERS)
+        found = [utterance for name in names for utterance in _read_subset(home / name, sexes)]
         if not found:
             raise MetavoxError(
                 f"{self.root} holds no recording laid out as SUBSET/SPEAKER/CHAPTER/*.flac with a subset of "
@@ -81,7 +83,15 @@ class LibriSpeech:
         return sorted(found, key=lambda utterance: utterance.id)
 
 
-def _read_subset(folder: Path) -> list[Utterance]:
+def _sexes(listing: Path) -> dict[str, str]:
+    """SPEAKERS.TXT, lines of `reader | sex | ...` -> sex of each speaker; nothing where there is no such file."""
+    if not listing.is_file():
+        return {}
+    lines = (line.split("|") for line in read(listing).splitlines() if not line.startswith(";"))
+    return {fields[0].strip(): fields[1].strip() for fields in lines if len(fields) > 1}
+
+
+def _read_subset(folder: Path, sexes: Mapping[str, str]) -> list[Utterance]:
     found = []
     for chapter in sorted(folder.glob("*/*")):
         recordings = sorted(chapter.glob("*.flac"))
@@ -89,7 +99,8 @@ def _read_subset(folder: Path) -> list[Utterance]:
         for transcript in chapter.glob("*.trans.txt") if recordings else ():
             texts |= parse_transcripts(read(transcript).splitlines())
         speaker = chapter.parent.name
-        found += [Utterance(p.stem, speaker, p, texts.get(p.stem), subset=folder.name) for p in recordings]
+        sex = sexes.get(speaker)
+        found += [Utterance(p.stem, speaker, p, texts.get(p.stem), subset=folder.name, sex=sex) for p in recordings]
     return found
 
 
@@ -109,6 +120,8 @@ def _download(home: Path, subset: str) -> None:
         shutil.rmtree(partial / "LibriSpeech", ignore_errors=True)  # half unpacked; torchaudio would take it for whole
         torchaudio().datasets.LIBRISPEECH(partial, url=subset, download=True)
         os.replace(partial / "LibriSpeech" / subset, home / subset)
+        if (partial / "LibriSpeech" / SPEAKERS).exists():
+            os.replace(partial / "LibriSpeech" / SPEAKERS, home / SPEAKERS)
     except (OSError, RuntimeError) as error:  # RuntimeError: the checksum of what arrived is wrong
         raise MetavoxError(
             f"LibriSpeech {subset} could not be downloaded to {home} ({error}); check the network and the free space, "

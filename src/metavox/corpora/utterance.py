@@ -11,7 +11,8 @@ class Utterance:
 
     `id` is unique within its corpus and stable between runs. `text` is the transcript, None where there is none.
     `language` is an espeak-ng language code. `subset` is the corpus's own split name. `start` and `stop` are seconds
-    into the file; `stop=None` means its end (see `corpora.pieces`).
+    into the file; `stop=None` means its end (see `corpora.pieces`). `sex` of the speaker is "F" or "M" where the corpus
+    says so.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Utterance:
     subset: str | None = None
     start: float = 0.0
     stop: float | None = None
+    sex: str | None = None
 
 
 class Corpus(Protocol):
