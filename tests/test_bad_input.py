@@ -85,7 +85,16 @@ def test_a_wrong_command_line_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "override", ["evaluation.lrs=0.1", "evaluation.lrs=[a]", "evaluation.lrs=null", "evaluation.steps=5"]
+    "override",
+    [
+        "evaluation.shots=[0]",
+        "evaluation.shots=5",
+        "evaluation.auto_steps=7",
+        "evaluation.lrs=0.1",
+        "evaluation.lrs=[a]",
+        "evaluation.lrs=null",
+        "evaluation.steps=5",
+    ],
 )
 def test_what_should_be_a_list_of_numbers(override: str) -> None:
     with pytest.raises(ConfigError, match=override.split("=")[0]):

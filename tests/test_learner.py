@@ -11,12 +11,14 @@ from metavox.algorithms.baselines import Identity, Joint
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.app.train import quiet
-from metavox.errors import MetavoxError
+from metavox.errors import ConfigError, MetavoxError
+from metavox.learner.auto_steps import choose_steps, folds, held_out_losses
 from metavox.learner.checkpoints import WholeCheckpoints
-from metavox.learner.module import MetaLearner
+from metavox.learner.module import MetaLearner, distinct
 from metavox.learner.schedules import cosine, linear
 from metavox.learner.tuning import tune_lr
 from metavox.models.mlp import MLP
+from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sinusoid_data import SinusoidData
@@ -48,26 +50,26 @@ def test_training_step_is_the_outer_loss(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_grid_is_searched_for_every_number_of_steps() -> None:
     module, episodes = learner(), sines()
     grid = [0.001, 0.02, 5.0]
-    tune_lr(module, [episodes], grid)
-    assert set(module.lrs) == {1, 5}
-    for step, chosen in module.lrs.items():
+    tune_lr(module, [episodes], grid, 10)
+    assert set(module.lrs[10]) == {1, 5}
+    for step, chosen in module.lrs[10].items():
         losses = {}
         for lr in (*grid, 0.01):
             (adapted,) = module.algorithm.curve(episodes.batch.support, [step], lr)
             losses[lr] = float(module.query(adapted, episodes)[1].mean())
         assert losses[chosen] == min(v for v in losses.values() if v == v)
-    assert float(module.algorithm.inner_lr) == pytest.approx(module.lrs[5])
+    assert float(module.algorithm.inner_lr) == pytest.approx(module.lrs[10][5])
 
 
 def test_a_rate_that_diverges_is_never_chosen() -> None:
     module = learner(lr=1e4)
-    tune_lr(module, [sines()], [0.01])
-    assert set(module.lrs.values()) == {0.01}
+    tune_lr(module, [sines()], [0.01], 10)
+    assert set(module.lrs[10].values()) == {0.01}
 
 
 def test_rows_carry_the_rate_they_were_made_with() -> None:
     module, episodes = learner(), sines(3)
-    module.lrs = {1: 0.02, 5: 0.05}
+    module.lrs = {10: {1: 0.02, 5: 0.05}}
     module.test_step(episodes, 0)
     assert {(r["steps"], r["lr"]) for r in module.rows} == {(0, None), (1, 0.02), (5, 0.05)}
     assert len(module.rows) == 9
@@ -78,7 +80,7 @@ def test_rows_carry_the_rate_they_were_made_with() -> None:
 
 def test_nothing_to_tune_without_an_inner_rate() -> None:
     module = MetaLearner(Identity(torch.nn.Identity()), torch.optim.Adam, [0, 1])
-    tune_lr(module, [sines()], [0.1])
+    tune_lr(module, [sines()], [0.1], 10)
     assert module.lrs == {}
 
 
@@ -100,7 +102,7 @@ def test_a_task_that_diverges_has_no_scores_and_counts_against_its_epoch() -> No
 
 
 def test_a_grid_on_which_all_diverges_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    tune_lr(learner(lr=1e4), [sines()], [1e5])
+    tune_lr(learner(lr=1e4), [sines()], [1e5], 10)
     assert "every inner rate of [10000.0, 100000.0] diverges within 1/5 steps" in caplog.text
 
 
@@ -147,3 +149,99 @@ def test_the_outer_rate_falls_to_zero_over_the_whole_training(schedule: Any, hal
     assert len(rates) == 20
     assert rates[9] == pytest.approx(half * 1e-3, rel=0.2)
     assert rates[19] == pytest.approx(0.0 if schedule else 1e-3, abs=1e-4)
+
+
+def test_what_no_step_changes_is_scored_once() -> None:
+    module = MetaLearner(Identity(torch.nn.Identity()), torch.optim.Adam, [0, 1, 5, 10])
+    assert [steps for steps, _ in distinct(module.curve(sines()))] == [[0, 1, 5, 10]]
+    module.test_step(sines(2), 0)
+    assert [r["steps"] for r in module.rows] == [0, 0, 1, 1, 5, 5, 10, 10]
+    moving = learner()
+    assert [steps for steps, _ in distinct(moving.curve(sines()))] == [[0], [1], [5]]
+
+
+def grid(tasks: int = 20) -> SinusoidData:
+    return SinusoidData(SinusoidTasks(seed=3), shots=5, test_shots=[1, 2, 10], validation_tasks=8, test_tasks=tasks)
+
+
+def test_sines_at_every_k_are_the_same_with_nested_supports() -> None:
+    found = {e.shots: e for e in grid().test_dataloader()}
+    assert list(found) == [1, 2, 10]
+    for shots, episodes in found.items():
+        assert torch.equal(episodes.batch.support.x, found[10].batch.support.x[:, :shots])
+        assert torch.equal(episodes.batch.query.y, found[10].batch.query.y)
+        assert episodes.info == found[10].info
+    assert [e.shots for e in grid().tuning_dataloader()] == [1, 2, 5, 10]
+    assert [e.shots for e in grid().val_dataloader()] == [5]
+    assert sum(len(e.info) for e in grid(tasks=150).test_dataloader()) == 3 * 150
+
+
+def test_more_points_than_the_grid_of_x_has_are_refused_before_training() -> None:
+    data = SinusoidData(SinusoidTasks(grid=8), shots=5, test_shots=[5, 9])
+    with pytest.raises(ConfigError, match="8 points cannot give 9"):
+        data.prepare()
+
+
+def test_rates_are_tuned_for_every_k_and_every_number_of_steps() -> None:
+    module, data = learner(), grid()
+    tune_lr(module, data.tuning_dataloader(), [0.001, 0.02, 0.1], data.shots)
+    assert {k: set(v) for k, v in module.lrs.items()} == {k: {1, 5} for k in (1, 2, 5, 10)}
+    assert float(module.algorithm.inner_lr) == pytest.approx(module.lrs[5][5])
+    for episodes in data.test_dataloader():
+        module.test_step(episodes, 0)
+    assert {(r["shots"], r["steps"], r["lr"]) for r in module.rows} == {
+        (k, s, module.lrs[k].get(s)) for k in (1, 2, 10) for s in (0, 1, 5)
+    }
+
+
+class TestAutoSteps:
+    def test_folds_leave_every_pair_out_once_and_are_of_one_size(self) -> None:
+        kept, left_out = folds(4)
+        assert left_out.tolist() == [[0], [1], [2], [3]]
+        assert kept.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+        kept, left_out = folds(23)
+        assert left_out.shape == (10, 2) and kept.shape == (10, 21)
+        assert all(not set(a) & set(b) for a, b in zip(kept.tolist(), left_out.tolist(), strict=True))
+
+    def test_losses_are_those_of_adapting_without_each_pair_in_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("metavox.learner.auto_steps.PAIRS", 7)  # folds of a task end up in different parts
+        module, support = learner(), SinusoidTasks(seed=1).batch(0, 3, 4, 1).support
+        rates = {0: None, 1: 0.02, 5: 0.05}
+        found = held_out_losses(module.algorithm, support, rates)
+        for task in range(3):
+            for column, (steps, lr) in enumerate(rates.items()):
+                losses = []
+                for row in range(4):
+                    fit = [r for r in range(4) if r != row]
+                    one = [Pairs(*(t[task : task + 1, rows] for t in support)) for rows in (fit, [row])]
+                    adapted = module.algorithm.curve(one[0], [steps], lr)[0]
+                    losses.append(float(module.algorithm.losses(adapted, one[1])))
+                assert float(found[task, column]) == pytest.approx(sum(losses) / 4, rel=1e-4)
+
+    def test_a_number_of_steps_that_diverges_is_not_chosen_and_one_pair_leaves_no_choice(self) -> None:
+        module, support = learner(), SinusoidTasks(seed=1).batch(0, 3, 4, 1).support
+        assert choose_steps(module.algorithm, support, {0: None, 5: 1e4}).tolist() == [0, 0, 0]  # type: ignore[union-attr]
+        assert choose_steps(module.algorithm, Pairs(*(t[:, :1] for t in support)), {0: None}) is None
+
+    def test_rows_are_those_of_the_chosen_steps_listed_under_the_own_number(self) -> None:
+        module, episodes = learner(), sines(6)
+        module.auto_steps = True
+        module.test_step(episodes, 0)
+        chosen = {r["target"]: int(r["value"]) for r in module.auto_rows if r["metric"] == "inner_steps"}
+        by_hand = choose_steps(module.algorithm, episodes.batch.support, dict.fromkeys(module.steps))
+        assert by_hand is not None and list(chosen.values()) == [module.steps[i] for i in by_hand]
+        assert {r["steps"] for r in module.auto_rows} == {5}
+        at = {(r["target"], r["steps"]): r["value"] for r in module.rows}
+        for row in module.auto_rows:
+            if row["metric"] == "loss":
+                assert row["value"] == pytest.approx(at[row["target"], chosen[row["target"]]])
+
+    def test_one_pair_keeps_the_own_number_and_no_steps_have_no_auto_rows(self) -> None:
+        module, episodes = learner(), sines(2)
+        module.auto_steps = True
+        one = TaskBatch(Pairs(*(t[:, :1] for t in episodes.batch.support)), episodes.batch.query)
+        module.test_step(Episodes(one, None, episodes.info), 0)
+        assert {r["value"] for r in module.auto_rows if r["metric"] == "inner_steps"} == {5}
+        still = MetaLearner(Identity(torch.nn.Identity()), torch.optim.Adam, [0, 1], auto_steps=True)
+        still.test_step(episodes, 0)
+        assert still.rows and not still.auto_rows

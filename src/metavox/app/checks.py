@@ -32,6 +32,11 @@ def check(config: DictConfig) -> None:
         raise ConfigError(
             f"evaluation.steps is {config.evaluation.steps}; give whole numbers of 0 or more, such as [0,1,5,10]"
         )
+    shots = config.evaluation.get("shots")
+    if shots is not None and (not (k := _numbers(shots)) or any(not isinstance(v, int) or v < 1 for v in k)):
+        raise ConfigError(f"evaluation.shots is {shots}; give whole numbers of 1 or more, such as [1,2,5,10]")
+    if not isinstance(config.evaluation.get("auto_steps", False), bool):
+        raise ConfigError(f"evaluation.auto_steps is {config.evaluation.auto_steps}; it can be true or false")
     if lrs is None or any(not lr > 0 for lr in lrs):
         raise ConfigError(f"evaluation.lrs is {config.evaluation.lrs}; give inner rates above 0, such as [0.01,0.1]")
     if not isinstance(config.seed, int) or config.seed < 0:

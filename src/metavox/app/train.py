@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from metavox.report.tables import summarise, tables
 from metavox.synthesis.voice import save_plain
 
 log = logging.getLogger(__name__)
-CEILING = "copy-synthesis"
+CEILING, NATURAL = "copy-synthesis", "natural"
 WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", "audio")}
 """Callbacks that write files: the argument that says where, and the folder within the run."""
 
@@ -69,9 +70,9 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
         if name not in folder.algorithms():
             place = path if name == main else path / "baselines" / name
             contest(config, algorithm, name, place, data, folder, steps)
-    if data.normaliser and CEILING not in folder.algorithms():
-        ceiling(data, folder)
-    report(config, folder, own, time.time() - started)
+    if data.normaliser:
+        anchors(config, data, folder)
+    report(config, folder, data, own, time.time() - started)
     return validation_score(path)
 
 
@@ -82,7 +83,11 @@ def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
     """
     check(config)
     quiet()
-    data = build(config.dataset, features=part(config.features), pairing=part(config.pairing))
+    listeners(config)
+    data = build(
+        config.dataset, features=part(config.features), pairing=part(config.pairing),
+        test_shots=config.evaluation.get("shots"),
+    )  # fmt: skip
     main = config.choices.algorithm
     contestants = {**config.baselines, main: config.algorithm}
     networks = {name: network(config, entry, data) for name, entry in contestants.items()}
@@ -107,19 +112,21 @@ def contest(
     """Trains, tunes and tests one algorithm after each number of `steps`; adds its rows to results.csv."""
     log.info("%s", f"--- {name} ".ljust(72, "-"))
     pl.seed_everything(config.seed, verbose=False)
+    fresh = network(config, algorithm, data)
     learner = MetaLearner(
-        network(config, algorithm, data), build(config.optimizer), steps, scorer(data),
-        stored(config, algorithm, data), part(config.scheduler),
+        fresh, build(config.optimizer), steps, scorer(config, data, fresh.steps),
+        stored(config, algorithm, data), part(config.scheduler), config.evaluation.get("auto_steps", False),
     )  # fmt: skip
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
     trainer = fit(config, learner, place, data, loggers)
-    tune_lr(learner, data.val_dataloader(), config.evaluation.lrs)
-    final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, "lrs": learner.lrs}}
+    tune_lr(learner, data.tuning_dataloader(), config.evaluation.lrs, data.shots)
+    rates = {"lrs": learner.lrs.get(data.shots, {}), "lrs_at": learner.lrs}
+    final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, **rates}}
     save_plain(place / "checkpoints" / "final.ckpt", final)  # the best weights with their tuned inner rates
     save_validation(config, learner, data, place)
     trainer.test(learner, datamodule=data, verbose=False)
-    folder.add_rows(name, learner.rows)
-    log_hyperparameters(loggers, config, algorithm, learner.rows)
+    folder.add_rows(name, [*learner.rows, *({"algorithm": f"{name}+auto", **row} for row in learner.auto_rows)])
+    log_hyperparameters(loggers, config, algorithm, at_shots(learner.rows, main_shots(data)))
 
 
 def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, loggers: list[Any]) -> pl.Trainer:
@@ -141,9 +148,20 @@ def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, logger
     return trainer
 
 
-def scorer(data: Any) -> SpeechScorer | None:
-    """Speech metrics where there is speech."""
-    return SpeechScorer(data.store, data.normaliser, data.pairing.parallel) if data.normaliser else None
+def scorer(config: DictConfig, data: Any, own: int) -> SpeechScorer | None:
+    """Speech metrics where there is speech; those that listen after `evaluation.listen_steps`, or else after the
+    algorithm's `own` number of inner steps."""
+    if not data.normaliser:
+        return None
+    at = config.evaluation.get("listen_steps")
+    return SpeechScorer(
+        data.store, data.normaliser, data.pairing.parallel, listeners(config), [own] if at is None else list(at)
+    )
+
+
+def listeners(config: DictConfig) -> list[Any]:
+    """The metrics that listen. Raises MetavoxError when one is not installed."""
+    return [build(entry) for entry in (config.get("listen") or {}).values()]
 
 
 def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
@@ -157,15 +175,18 @@ def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ceiling(data: Any, folder: RunFolder) -> None:
-    """Adds what the vocoder alone costs to results.csv."""
-    score = scorer(data)
+def anchors(config: DictConfig, data: Any, folder: RunFolder) -> None:
+    """Adds to results.csv what the vocoder alone costs, and what the metrics that listen say of real speech."""
+    score = scorer(config, data, 0)
     assert score is not None
-    rows = []
-    for info in tqdm(data.episodes["test"], desc="copy-synthesis", dynamic_ncols=True):
-        ids = {"source": info.source, "target": info.target, "shots": data.shots, "steps": 0}
-        rows += [{**ids, **s._asdict()} for s in score.ceiling(info)]
-    folder.add_rows(CEILING, rows)
+    for name, of in {CEILING: score.ceiling, **({NATURAL: score.natural} if score.listeners else {})}.items():
+        if name in folder.algorithms():
+            continue
+        rows = []
+        for info in tqdm(data.episodes["test"], desc=name, dynamic_ncols=True):
+            ids = {"source": info.source, "target": info.target, "shots": data.shots, "steps": 0}
+            rows += [{**ids, **s._asdict()} for s in of(info)]
+        folder.add_rows(name, rows)
 
 
 def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, rows: list[dict[str, Any]]) -> None:
@@ -180,10 +201,23 @@ def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, 
             logger.finalize("success")
 
 
-def report(config: DictConfig, folder: RunFolder, steps: int, seconds: float) -> None:
+def main_shots(data: Any) -> int:
+    """The K that stands for a run: that of training, or the largest of the test."""
+    return data.shots if data.shots in data.grid else data.grid[-1]
+
+
+def at_shots(rows: Sequence[Any], shots: int) -> list[Any]:
+    """The rows of tests at K = `shots`, and of what has no K."""
+    return [row for row in rows if int(row["shots"]) == shots or row.get("algorithm") in (CEILING, NATURAL)]
+
+
+def report(config: DictConfig, folder: RunFolder, data: Any, steps: int, seconds: float) -> None:
     """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
     rows = folder.rows()
-    summary, text = summarise(rows), tables(rows, steps)
+    summary = summarise(at_shots(rows, main_shots(data)))
+    parts = [f"{data.shots} shots in training, {k} here\n\n" * (len(data.grid) > 1) + tables(at_shots(rows, k), steps)
+             for k in data.grid]  # fmt: skip
+    text = "\n\n".join(parts)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
     folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
     log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
 from metavox.evaluation.metrics import Score
+from metavox.learner.auto_steps import choose_steps, picked
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 
@@ -44,19 +45,23 @@ class MetaLearner(pl.LightningModule):
         scorer: speech metrics; None for tasks without speech.
         extra: plain containers kept in every checkpoint under "metavox": what adaptation needs beside the weights.
         scheduler: (outer optimiser, steps=number of outer steps) -> schedule of its rate; None for a constant one.
+        auto_steps: test also with the number of inner steps that each task's support chooses for itself.
     """
 
     def __init__(
         self, algorithm: MetaAlgorithm, optimizer: Callable[[Iterable[Tensor]], Optimizer], steps: Sequence[int],
         scorer: Scorer | None = None, extra: dict[str, Any] | None = None,
-        scheduler: Callable[..., LRScheduler] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None, auto_steps: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.algorithm, self.optimizer, self.scheduler, self.scorer = algorithm, optimizer, scheduler, scorer
         self.steps = sorted({*steps, algorithm.steps})
         self.extra = extra or {}
-        self.lrs: dict[int, float] = {}  # number of steps -> tuned inner rate; the algorithm's own where not tuned
+        # K -> number of steps -> tuned inner rate; the algorithm's own where not tuned
+        self.lrs: dict[int, dict[int, float]] = {}
+        self.auto_steps = auto_steps
         self.rows: list[dict[str, Any]] = []
+        self.auto_rows: list[dict[str, Any]] = []
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(p for p in self.algorithm.parameters() if p.requires_grad)
@@ -95,29 +100,54 @@ class MetaLearner(pl.LightningModule):
                     self.log(f"val/{name}", value.mean(), prog_bar=name == "loss", batch_size=size)
 
     def test_step(self, episodes: Episodes, _: int) -> None:
-        """Adds the scores of every task to `rows`; all of a task that diverged are nan."""
-        for step, adapted in self.curve(episodes):
-            y_hat, losses = self.query(adapted, episodes)
-            found = [[Score("loss", "mse", float(v))] for v in losses]
-            lost = diverged(losses)
-            if self.scorer and episodes.sources is not None:
-                aligned = self.scorer.fast(y_hat, episodes.batch)["mcd"]
-                converted = self.algorithm.predict(adapted, episodes.sources).detach()
-                converted = converted.where(~lost[:, None, None, None], episodes.sources)  # there are no other frames
-                for task, info, mcd, frames in zip(found, episodes.info, aligned, converted, strict=True):
-                    task.append(Score("mcd", f"aligned{y_hat.shape[-1]}", float(mcd)))
-                    task += self.scorer.full(info, list(frames), not adapted, [step])
-            self._add(episodes, step, [
-                [s._replace(value=math.nan) for s in task] if gone else task
-                for task, gone in zip(found, lost.tolist(), strict=True)
-            ])  # fmt: skip
+        """Adds the scores of every task to `rows`; all of a task that diverged are nan.
+
+        What gives one output for several numbers of steps, as all that has no inner steps does, is scored once.
+        """
+        curve = self.curve(episodes)
+        for steps, adapted in distinct(curve):
+            scores = self._scores(adapted, episodes, steps)
+            for step in steps:
+                self.rows += self._rows(episodes, scores, [step] * len(scores), step)
+        if self.auto_steps and len(distinct(curve)) > 1:
+            self._test_auto(episodes, dict(curve))
+
+    def _test_auto(self, episodes: Episodes, curve: dict[int, Adapted]) -> None:
+        """Adds scores at the number of steps that each support chooses to `auto_rows`. They stand under the algorithm's
+        own number, which they compete with and which a single pair is adapted for; what was chosen is a score too."""
+        own, known = self.algorithm.steps, self.lrs.get(episodes.shots, {})
+        choice = choose_steps(self.algorithm, episodes.batch.support, {step: known.get(step) for step in self.steps})
+        if choice is None:
+            choice = torch.full((len(episodes.info),), self.steps.index(own))
+        scores = self._scores(picked([curve[step] for step in self.steps], choice), episodes, [own])
+        chosen = [self.steps[i] for i in choice.tolist()]
+        for task, step in zip(scores, chosen, strict=True):
+            task.append(Score("inner_steps", "cross-validated", step))
+        self.auto_rows += self._rows(episodes, scores, chosen, own)
+
+    def _scores(self, adapted: Adapted, episodes: Episodes, steps: Sequence[int]) -> list[list[Score]]:
+        """Of every task, by the network that these numbers of steps adapted."""
+        y_hat, losses = self.query(adapted, episodes)
+        found = [[Score("loss", "mse", float(v))] for v in losses]
+        lost = diverged(losses)
+        if self.scorer and episodes.sources is not None:
+            aligned = self.scorer.fast(y_hat, episodes.batch)["mcd"]
+            converted = self.algorithm.predict(adapted, episodes.sources).detach()
+            converted = converted.where(~lost[:, None, None, None], episodes.sources)  # there are no other frames
+            for task, info, mcd, frames in zip(found, episodes.info, aligned, converted, strict=True):
+                task.append(Score("mcd", f"aligned{y_hat.shape[-1]}", float(mcd)))
+                task += self.scorer.full(info, list(frames), not adapted, steps)
+        return [
+            [s._replace(value=math.nan) for s in task] if gone else task
+            for task, gone in zip(found, lost.tolist(), strict=True)
+        ]
 
     def curve(self, episodes: Episodes) -> list[tuple[int, Adapted]]:
         """The adapted state after each number of steps. Lightning switches gradients off; adaptation needs them."""
-        found: dict[int, Adapted] = {}
+        found, known = dict[int, Adapted](), self.lrs.get(episodes.shots, {})
         with torch.enable_grad():
-            for lr in {self.lrs.get(step) for step in self.steps}:
-                at = [step for step in self.steps if self.lrs.get(step) == lr]
+            for lr in {known.get(step) for step in self.steps}:
+                at = [step for step in self.steps if known.get(step) == lr]
                 found |= zip(at, self.algorithm.curve(episodes.batch.support, at, lr), strict=True)
         return [(step, found[step]) for step in self.steps]
 
@@ -128,13 +158,28 @@ class MetaLearner(pl.LightningModule):
             y_hat = self.algorithm.predict(adapted, query.x)
         return y_hat, masked_mse(y_hat, query.y, query.mask)
 
-    def _add(self, episodes: Episodes, step: int, scores: list[list[Score]]) -> None:
-        for info, task in zip(episodes.info, scores, strict=True):
-            self.rows += [
-                {"source": info.source, "target": info.target, "shots": episodes.batch.support.x.shape[1],
-                 "steps": step, "lr": self.lrs.get(step), "metric": metric, "convention": convention, "value": value}
-                for metric, convention, value in task
-            ]  # fmt: skip
+    def _rows(
+        self, episodes: Episodes, scores: list[list[Score]], taken: Sequence[int], steps: int
+    ) -> list[dict[str, Any]]:
+        """Rows of results.csv for tasks that took `taken` inner steps, listed under `steps`."""
+        known = self.lrs.get(episodes.shots, {})
+        return [
+            {"source": info.source, "target": info.target, "shots": episodes.shots, "steps": steps,
+             "lr": known.get(step), "metric": metric, "convention": convention, "value": value}
+            for info, task, step in zip(episodes.info, scores, taken, strict=True)
+            for metric, convention, value in task
+        ]  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["metavox"] = self.extra
+
+
+def distinct(curve: Sequence[tuple[int, Adapted]]) -> list[tuple[list[int], Adapted]]:
+    """Numbers of steps in a row that leave the same adapted state, with that state."""
+    found: list[tuple[list[int], Adapted]] = []
+    for step, adapted in curve:
+        if found and all(torch.equal(value, found[-1][1][name]) for name, value in adapted.items()):
+            found[-1][0].append(step)
+        else:
+            found.append(([step], adapted))
+    return found

@@ -39,7 +39,8 @@ class Pictures(pl.Callback):
         if self.folder is None or learner.scorer is None:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        for info in data.episodes["test"][: self.tasks]:
+        for task in data.episodes["test"][: self.tasks]:
+            info = task.at(data.shots)
             for name, wave in waves(info, converted(info, data, learner), data).items():
                 write(Path(self.folder) / f"{info.source}-to-{info.target}_{name}.wav", wave, data.features.rate)
 

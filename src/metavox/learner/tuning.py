@@ -13,12 +13,13 @@ from metavox.tasks.episodes import Episodes
 log = logging.getLogger(__name__)
 
 
-def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[float]) -> None:
-    """Chooses, for every number of inner steps that is scored, the rate of lowest validation query loss.
+def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[float], shots: int) -> None:
+    """Chooses, for every K of the episodes and every number of inner steps that is scored, the rate of lowest
+    validation query loss.
 
     One rate for all would favour the algorithms whose best rate does not depend on the number of steps. The rate the
-    algorithm was trained with is a candidate too. The choice for `algorithm.steps` becomes `algorithm.inner_lr`, which
-    travels in the checkpoint. Does nothing for an algorithm without an inner rate.
+    algorithm was trained with is a candidate too. The choice for `algorithm.steps` at K = `shots` becomes
+    `algorithm.inner_lr`, which travels in the checkpoint. Does nothing for an algorithm without an inner rate.
     """
     algorithm = learner.algorithm
     own = getattr(algorithm, "inner_lr", None)
@@ -27,23 +28,25 @@ def tune_lr(learner: MetaLearner, episodes: Iterable[Episodes], lrs: Sequence[fl
     batches = [e.to(learner.device) for e in episodes]
     candidates = sorted({float(f"{lr:.6g}") for lr in (*lrs, float(own))})
     losses = {lr: _losses(learner, batches, lr) for lr in candidates}
-    learner.lrs = {step: min(candidates, key=lambda lr: losses[lr][step]) for step in learner.steps if step}
-    hopeless = [step for step, lr in learner.lrs.items() if math.isinf(losses[lr][step])]
-    if hopeless:
-        log.warning("every inner rate of %s diverges within %s steps on a validation task; try smaller evaluation.lrs",
-                    candidates, "/".join(map(str, hopeless)))  # fmt: skip
+    for size in sorted({e.shots for e in batches}):
+        chosen = {s: min(candidates, key=lambda lr: losses[lr][size, s]) for s in learner.steps if s}
+        learner.lrs[size] = chosen
+        if hopeless := [step for step, lr in chosen.items() if math.isinf(losses[lr][size, step])]:
+            log.warning("every inner rate of %s diverges within %s steps on a validation task; try smaller "
+                        "evaluation.lrs", candidates, "/".join(map(str, hopeless)))  # fmt: skip
+        log.info("inner rates by validation loss, K = %d: %s", size,
+                 ", ".join(f"{step} steps {lr:g}" for step, lr in chosen.items()))  # fmt: skip
     if algorithm.steps:
-        own.fill_(learner.lrs[algorithm.steps])
-    log.info("inner rates by validation loss: %s", ", ".join(f"{s} steps {lr:g}" for s, lr in learner.lrs.items()))
+        own.fill_(learner.lrs[shots][algorithm.steps])
 
 
-def _losses(learner: MetaLearner, batches: Sequence[Episodes], lr: float) -> dict[int, float]:
-    """Mean validation query loss after each number of steps, infinite where a task diverged."""
-    sums = dict.fromkeys(learner.steps, 0.0)
+def _losses(learner: MetaLearner, batches: Sequence[Episodes], lr: float) -> dict[tuple[int, int], float]:
+    """(K, number of steps) -> sum of the validation query losses, infinite where a task diverged."""
+    sums = {(episodes.shots, step): 0.0 for episodes in batches for step in learner.steps}
     for episodes in batches:
         with torch.enable_grad():
             states = learner.algorithm.curve(episodes.batch.support, learner.steps, lr)
         for step, adapted in zip(learner.steps, states, strict=True):
             found = learner.query(adapted, episodes)[1]
-            sums[step] += math.inf if diverged(found).any() else float(found.sum())
+            sums[episodes.shots, step] += math.inf if diverged(found).any() else float(found.sum())
     return sums
