@@ -14,8 +14,9 @@ from scipy.special import ndtr, stdtrit
 Task = tuple[str, str]
 """Source and target voice."""
 Values = np.ndarray[Any, np.dtype[np.float64]]
-LEAST = 6
-"""Speakers from which on the bootstrap is used: fewer have too few different resamples for its outer quantiles."""
+LEAST, MOST = 6, 200
+"""Speakers for which the bootstrap is used: fewer have too few different resamples for its outer quantiles, and for
+more (sine tasks) it is Student's interval again."""
 RESAMPLES = 9999
 EXACT = 13
 """Up to so many speakers the paired test goes through all 2^n sign flips."""
@@ -64,20 +65,25 @@ def summarise_tasks(tasks: Mapping[Task, float]) -> Summary:
     return summarise(by_speaker(tasks).values(), sum(bool(np.isnan(v)) for v in tasks.values()))
 
 
+def bootstraps(count: int) -> bool:
+    """Whether the interval over so many speakers is a bootstrap; Student's t otherwise."""
+    return LEAST <= count <= MOST
+
+
 def interval(values: Values) -> tuple[float, float]:
     """95 % interval of the mean of independent values [N]; nan for a single one.
 
-    N >= 6: percentile bootstrap with its level raised so that it is as wide as Student's t where values are normal,
-    and follows their skew where not: quantiles at Phi(-sqrt(N / (N - 1)) t_{N-1, .975}) and its mirror (the "expanded
-    percentile" interval of Hesterberg 2015, What Teachers Should Know about the Bootstrap, The American Statistician
-    69(4), arXiv 1411.5279; plain percentiles cover 88 % instead of 95 % for 7 speakers). N < 6: Student's t, because a
-    bootstrap cannot reach beyond the values it has seen. The resamples are the same at every call.
+    6 <= N <= 200: percentile bootstrap with its level raised so that it is as wide as Student's t where values are
+    normal, and follows their skew where not: quantiles at Phi(-sqrt(N / (N - 1)) t_{N-1, .975}) and its mirror (the
+    "expanded percentile" interval of Hesterberg 2015, What Teachers Should Know about the Bootstrap, The American
+    Statistician 69(4), arXiv 1411.5279; plain percentiles cover 88 % instead of 95 % for 7 speakers). N < 6: Student's
+    t, because a bootstrap cannot reach beyond the values it has seen. The resamples are the same at every call.
     """
     count = len(values)
     if count < 2:
         return float("nan"), float("nan")
     t = float(stdtrit(count - 1, 0.975))
-    if count < LEAST:
+    if not bootstraps(count):
         mean, half = float(values.mean()), t * float(values.std(ddof=1)) / np.sqrt(count)
         return mean - half, mean + half
     tail = float(ndtr(-np.sqrt(count / (count - 1)) * t))
@@ -86,10 +92,9 @@ def interval(values: Values) -> tuple[float, float]:
 
 
 def _resampled_means(values: Values) -> Values:
-    """[RESAMPLES]; in pieces, since a table of sine tasks has thousands of values."""
-    random, means = np.random.default_rng(0), np.empty(RESAMPLES)
-    for piece in np.array_split(np.arange(RESAMPLES), 1 + RESAMPLES * len(values) // 2_000_000):
-        means[piece] = values[random.integers(len(values), size=(len(piece), len(values)))].mean(1)
+    """[N] -> [RESAMPLES]"""
+    random = np.random.default_rng(0)
+    means: Values = values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
     return means
 
 

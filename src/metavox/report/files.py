@@ -12,12 +12,10 @@ from metavox.report.formats import latex, long_csv, markdown
 from metavox.report.page import page
 from metavox.report.plots import as_bytes, draw_lines, draw_speakers
 from metavox.report.results import BUDGET, Results
-from metavox.report.selection import Question
+from metavox.report.selection import Question, open_shots
 from metavox.report.table import Table, make_table
 
-CAPTIONS = {
-    "curves": "Adaptation curves", "shots": "Over the number of support utterances", "speakers": "By test speaker"
-}  # fmt: skip
+CAPTIONS = {"curves": "Adaptation curves", "shots": "Over the support size K", "speakers": "By test speaker"}
 
 
 def write_report(folder: Path, results: Results, question: Question, tables: Sequence[Table], audio: int) -> None:
@@ -30,8 +28,10 @@ def write_report(folder: Path, results: Results, question: Question, tables: Seq
     write_whole(folder / "table.csv", long_csv(tables[0]).encode())
     pictures = {}
     for name, figure in plots(results, question, tables[0].against).items():
-        pictures[CAPTIONS[name]] = as_bytes(figure, "png")
-        write_whole(folder / f"{name}.png", pictures[CAPTIONS[name]])
+        kind, _, shots = name.partition("_")
+        png = as_bytes(figure, "png")
+        pictures[" ".join([CAPTIONS[kind], *shots.split("_")]).strip()] = png
+        write_whole(folder / f"{name}.png", png)
         write_whole(folder / f"{name}.pdf", as_bytes(figure, "pdf"))
     names = [str(config.get("choices.algorithm", "converted")) for config in results.configs]
     runs = dict(zip(map(Path, results.columns["run"].values), names, strict=True))
@@ -39,19 +39,32 @@ def write_report(folder: Path, results: Results, question: Question, tables: Seq
 
 
 def plots(results: Results, question: Question, against: str | None) -> dict[str, Figure]:
-    """{name: figure}, without those that the results have no points for; the reasons go to stderr."""
+    """{name: figure}: adaptation curves and speakers for each K between which nothing chooses, and scores over K.
+
+    What the results have no points for is left out; the reason goes to stderr.
+    """
     rows = question.rows if question.rows not in (*BUDGET, "metric") else "algorithm"
+    question = question._replace(rows=rows, against=against)
     figures: dict[str, Figure] = {}
-    for name, axis in (("curves", "steps"), ("shots", "shots")):
-        where = {key: values for key, values in question.where.items() if key != axis}
-        try:
-            table = make_table(results, question._replace(rows=rows, columns=axis, where=where, against=against))
-        except MetavoxError as error:
-            print(f"no plot over {axis}: {error}", file=sys.stderr)
-            continue
-        if len(table.columns) > 1:
-            figures[name] = draw_lines(table)
-        if name == "curves" and against is not None:
-            wanted = str(question.steps if question.steps is not None else 5)
-            figures["speakers"] = draw_speakers(table, wanted if wanted in table.columns else table.columns[-1])
+    try:
+        over_steps = question._replace(columns="steps", where={k: v for k, v in question.where.items() if k != "steps"})
+        shots = open_shots(results, over_steps)
+        for k in shots or [""]:
+            where = {**over_steps.where, **({"shots": [k]} if k else {})}
+            figures |= _at_shots(
+                make_table(results, over_steps._replace(where=where)), question, f"_{k}_shots" if k else ""
+            )
+        where = {key: values for key, values in question.where.items() if key != "shots"}
+        table = make_table(results, question._replace(columns="shots", where=where))
+        figures |= {"shots": draw_lines(table)} if len(table.columns) > 1 else {}
+    except MetavoxError as error:
+        print(f"some plots are left out: {error}", file=sys.stderr)
+    return figures
+
+
+def _at_shots(table: Table, question: Question, suffix: str) -> dict[str, Figure]:
+    figures = {f"curves{suffix}": draw_lines(table)} if len(table.columns) > 1 else {}
+    wanted = question.where.get("steps", [str(question.steps if question.steps is not None else 5)])[0]
+    if table.against and len(table.rows) > 1:
+        figures[f"speakers{suffix}"] = draw_speakers(table, wanted if wanted in table.columns else table.columns[-1])
     return figures

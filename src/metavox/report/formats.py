@@ -144,16 +144,16 @@ def _cell(table: Table, row: str, column: str, style: Style) -> str:
     half = (cell.summary.high - cell.summary.low) / 2
     shown = f"{cell.summary.mean:.{digits}f}" + ("" if np.isnan(half) else f"{style.pm}{half:.{digits}f}")
     shown = style.best(shown) if cell.best else shown
-    if cell.p and cell.difference and cell.p.adjusted < SIGNIFICANT:
+    if cell.p and cell.difference and cell.p.adjusted < SIGNIFICANT and column in table.better:
         shown += style.marks[(cell.difference.mean > 0) != table.better[column]]
     return shown + (style.lost.format(cell.summary.diverged) if cell.summary.diverged else "")
 
 
 def _digits(table: Table, column: str) -> int:
-    """Decimals of a column: two digits of its median interval."""
+    """Decimals of a column: two digits of its narrower intervals."""
     halves = [(c.summary.high - c.summary.low) / 2 for _, k, c in table.present() if k == column]
     halves = [h for h in halves if h > 0]
-    return int(np.clip(1 - np.floor(np.log10(np.median(halves))), 0, 6)) if halves else 2
+    return int(np.clip(1 - np.floor(np.log10(np.quantile(halves, 0.25))), 0, 6)) if halves else 2
 
 
 def _about(cell: Cell | None) -> str:

@@ -27,7 +27,7 @@ def page(tables: Sequence[Table], pictures: Mapping[str, bytes], runs: Mapping[P
         f'<h2>{escape(caption)}</h2>\n<img alt="{escape(caption)}" src="data:image/png;base64,{_base64(png)}">'
         for caption, png in pictures.items()
     )
-    title = tables[0].title
+    title = "metavox report"
     names = "".join(f"<li>{escape(str(run))}</li>" for run in runs)
     parts = [html(tables[0]), plots, *map(html, tables[1:]), players(runs, limit)]
     return (
@@ -38,26 +38,23 @@ def page(tables: Sequence[Table], pictures: Mapping[str, bytes], runs: Mapping[P
 
 
 def players(runs: Mapping[Path, str], limit: int) -> str:
-    """One table row of players a task, nothing where no run has audio; says how many recordings `limit` left out."""
-    rows, left, out = [], limit, 0
+    """Players task by task, nothing where no run has audio; says how many recordings `limit` bytes left out."""
+    parts, left, out = [], limit, 0
     for task, files in recordings(runs).items():
-        cells = []
-        for label, file in files.items():
-            size = file.stat().st_size * 4 // 3
-            if size > left:
-                out += 1
-                continue
-            left -= size
-            sound = f'<audio controls preload=none src="data:audio/wav;base64,{_base64(file.read_bytes())}"></audio>'
-            cells.append(f"<tr><th>{escape(label)}</th><td>{sound}</td></tr>")
-        if cells:
-            rows.append(f"<h3>{escape(task)}</h3><table>{''.join(cells)}</table>")
-    if not rows and not out:
+        sounds = {label: _base64(file.read_bytes()) for label, file in files.items() if left > 0}
+        left -= sum(map(len, sounds.values()))
+        if left < 0 or not sounds:
+            out += len(files)
+            continue
+        rows = "".join(
+            f'<tr><th>{escape(label)}</th><td><audio controls src="data:audio/wav;base64,{sound}"></audio></td></tr>'
+            for label, sound in sounds.items()
+        )
+        parts.append(f"<h3>{escape(task)}</h3><table>{rows}</table>")
+    if not parts and not out:
         return ""
-    note = (
-        f"<p>{out} recordings are left out: the page holds {limit // 2**20} MB of audio (--audio).</p>" if out else ""
-    )
-    return f"<h2>Audio of test tasks (the first run of each algorithm)</h2>{note}<div class=wide>{''.join(rows)}</div>"
+    note = f"<p>{out} recordings are left out: --audio allows {limit / 2**20:g} MB.</p>" if out else ""
+    return f"<h2>Audio of test tasks (the first run of each algorithm)</h2>{note}{''.join(parts)}"
 
 
 def recordings(runs: Mapping[Path, str]) -> dict[str, dict[str, Path]]:

@@ -68,7 +68,7 @@ def draw_speakers(table: Table, column: str) -> Figure:
     figure = Figure(figsize=(2.9 * wide, 3.0 * -(-len(rows) // wide)), layout="constrained")
     FigureCanvasAgg(figure)
     grid = list(figure.subplots(-(-len(rows) // wide), wide, squeeze=False).flat)
-    high = table.better[column]
+    high = table.better.get(column, False)
     for axis, row in zip(grid, rows, strict=False):
         own = by_speaker(table.cells[row, column].tasks)
         x, y = np.array([(base[s], own[s]) for s in own if s in base]).reshape(-1, 2).T
@@ -113,7 +113,8 @@ def _line(axis: Axes, points: Sequence[tuple[float, Summary]], label: str, look:
     x = [at for at, _ in points]
     axis.plot(x, [s.mean for _, s in points], label=label, linewidth=1.6, markersize=5, **look)
     low, high = [s.low for _, s in points], [s.high for _, s in points]
-    axis.fill_between(x, low, high, color=look["color"], alpha=0.1, linewidth=0)
+    axis.fill_between(x, low, high, color=look["color"], alpha=0.05, linewidth=0)
+    axis.plot(x, low, x, high, color=look["color"], linewidth=0.4, alpha=0.6)
 
 
 def _style(axis: Axes, table: Table) -> None:

@@ -20,6 +20,8 @@ CEILINGS = ("copy-synthesis", "natural")
 BUDGET = ("shots", "steps")
 TEXT = ("dataset", "pairing", "algorithm", "seed", "source", "target", "shots", "steps", "metric")
 HEADER = {*TEXT, "convention", "value"}
+OPTIONAL = ("voices",)
+"""Columns that older files lack: "-" there."""
 WAY_OUT = "copy the file again, go on with its run by `python train.py resume=RUN`, or move it away"
 SKIPPED = {"baselines", "checkpoints", "metrics", "audio"}
 
@@ -142,16 +144,19 @@ class _Builder:
     """Collects columns run by run, each text as a number: a million rows fit in little memory."""
 
     def __init__(self) -> None:
-        self.known: dict[str, dict[str, int]] = {name: {} for name in (*TEXT, "run")}
-        self.parts: dict[str, list[Codes]] = {name: [] for name in (*TEXT, "run")}
+        self.known: dict[str, dict[str, int]] = {name: {} for name in (*TEXT, *OPTIONAL, "run")}
+        self.parts: dict[str, list[Codes]] = {name: [] for name in self.known}
         self.value: list[np.ndarray[Any, np.dtype[np.float64]]] = []
 
     def add(self, run: str, table: Mapping[str, Sequence[str]]) -> None:
         metric = [f"{m}/{c}" for m, c in zip(table["metric"], table["convention"], strict=True)]
-        for name, texts in {**table, "metric": metric, "run": [run] * len(metric)}.items():
+        absent = dict.fromkeys(OPTIONAL, ["-"] * len(metric))
+        for name, texts in {**absent, **table, "metric": metric, "run": [run] * len(metric)}.items():
             if name in self.known:
                 known = self.known[name]
-                self.parts[name].append(np.array([known.setdefault(t, len(known)) for t in texts], dtype=np.int32))
+                for text in dict.fromkeys(texts):
+                    known.setdefault(text, len(known))
+                self.parts[name].append(np.fromiter(map(known.__getitem__, texts), np.int32, len(texts)))
         self.value.append(np.array(table["value"], dtype=np.float64))
 
     def results(self, configs: Sequence[Config]) -> Results:

@@ -10,9 +10,15 @@ from metavox.errors import MetavoxError
 from metavox.report.results import BUDGET, CEILINGS, Results
 
 Where = Mapping[str, Sequence[str]]
-HIGHER_IS_BETTER = ("secs", "dnsmos", "utmos", "mos", "stoi", "pesq", "accuracy")
+HIGHER_IS_BETTER = ("secs", "dnsmos", "utmos", "stoi", "pesq", "accuracy")
 """First parts of names of metrics that should be high; all others (distances, errors, losses) should be low."""
+NEITHER = "inner_steps"
+"""What is no score: nothing of it is best."""
 DIMENSIONS = ("dataset", "pairing", "algorithm", "shots", "steps", "metric")
+
+
+class Mixed(MetavoxError):
+    """Cells would average over what the question leaves open."""
 
 
 class Question(NamedTuple):
@@ -58,7 +64,7 @@ def select(results: Results, question: Question) -> Results:
     for dimension in DIMENSIONS:
         present = _real(results).present(dimension)
         if dimension not in question.axes and len(present) > 1:
-            raise MetavoxError(
+            raise Mixed(
                 f"cells would mix {dimension} {_listed(present)}; choose one by --where {dimension}={present[-1]}, "
                 f"or show them all by --rows or --columns {dimension}"
             )
@@ -86,6 +92,15 @@ def choose_metric(results: Results, wanted: str | None) -> str:
                 "leave those runs out, or choose another --metric"
             )
     return metric
+
+
+def open_shots(results: Results, question: Question) -> list[str]:
+    """The numbers of shots between which the question does not choose, where it must."""
+    return (
+        []
+        if "shots" in (*question.axes, *question.where, *_defaults(results, question))
+        else _real(results).present("shots")
+    )
 
 
 def fixed(results: Results, question: Question) -> dict[str, str]:

@@ -7,9 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metavox.errors import MetavoxError
-from metavox.evaluation.statistics import LEAST, PValues, Summary, Task, by_speaker, sign_flip_tests, summarise_tasks
-from metavox.report.results import CEILINGS, Results
-from metavox.report.selection import Question, fixed, higher_is_better, select
+from metavox.evaluation.statistics import (
+    LEAST,
+    PValues,
+    Summary,
+    Task,
+    bootstraps,
+    by_speaker,
+    sign_flip_tests,
+    summarise_tasks,
+)
+from metavox.report.results import BUDGET, CEILINGS, Results
+from metavox.report.selection import NEITHER, Question, fixed, higher_is_better, select
 from metavox.report.settings import check_comparable
 
 Scores = dict[Task, dict[str, float]]
@@ -51,7 +60,7 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """`cells` by (row, column); `better` says for each column whether high is good."""
+    """`cells` by (row, column); `better` says for each column whether high is good, where either is."""
 
     title: str
     rows: Sequence[str]
@@ -79,7 +88,8 @@ def make_table(results: Results, question: Question) -> Table:
     scores, notes = _scores(chosen, question)
     cells = {place: Cell(own, summarise_tasks(over_seeds(own))) for place, own in scores.items()}
     metrics = columns if question.columns == "metric" else chosen.present("metric")
-    better = {column: higher_is_better(m) for column, m in zip(columns, metrics * len(columns), strict=False)}
+    shown = dict(zip(columns, metrics if question.columns == "metric" else metrics * len(columns), strict=False))
+    better = {column: higher_is_better(m) for column, m in shown.items() if not m.startswith(NEITHER)}
     rows = [r for r in rows if r not in CEILINGS] + [r for r in rows if r in CEILINGS]
     what = "all metrics" if "metric" in question.axes else metrics[0]
     conditions = ", ".join(f"{k} {v}" for k, v in fixed(chosen, question).items())
@@ -151,13 +161,14 @@ def _notes(table: Table) -> list[str]:
     real = [(r, c) for r, _, c in table.present() if r not in CEILINGS] or [(r, c) for r, _, c in table.present()]
     tasks, seeds = {t for _, c in real for t in c.scores}, sorted({s for _, c in real for s in c.seeds})
     speakers = len({target for _, target in tasks})
-    notes = [f"{len(tasks)} tasks of {speakers} speakers, {_seeds(seeds)}", *_missing(real, len(tasks))]
+    notes = [f"{len(tasks)} tasks of {speakers} speakers, {_seeds(seeds)}", *_missing(table, len(tasks))]
     if lost := sum(c.summary.diverged for _, c in real):
         notes.append(f"(n×) n tasks of a cell diverged and are left out of its mean; {lost} in all")
     spreads = [s for _, c in real if not np.isnan(s := c.seed_spread())]
     if spreads:
         notes.append(f"standard deviation over seeds: {min(spreads):.2g} to {max(spreads):.2g}")
-    kind = "bootstrap" if speakers >= LEAST else f"Student's t, since {speakers} are too few to bootstrap"
+    few = ", too few to bootstrap" if speakers < LEAST else ""
+    kind = "bootstrap" if bootstraps(speakers) else f"Student's t{few}"
     notes.append(f"± is half of a 95 % interval over speakers ({kind})" if speakers > 1 else "one speaker: no interval")
     if table.against is not None:
         notes.append(f"* better, † worse than {table.against}: sign flips by speaker, p < 0.05 adjusted in each column")
@@ -166,16 +177,18 @@ def _notes(table: Table) -> list[str]:
     return notes
 
 
-def _missing(cells: Sequence[tuple[str, Cell]], tasks: int) -> list[str]:
-    """A sentence for each row with a cell that has fewer scores than the fullest of the table."""
-    most, fewest = 0, dict[str, Cell]()
-    for row, cell in cells:
-        most = max(most, _scored(cell))
-        fewest[row] = min(fewest.get(row, cell), cell, key=_scored)
+def _missing(table: Table, tasks: int) -> list[str]:
+    """A sentence for each row that has fewer scores somewhere than others; metrics differ in what they can score."""
+    most, places = dict[str, int](), [(r, k, c) for r, k, c in table.present() if r not in CEILINGS]
+    place = lambda column: "" if table.axes[1] in BUDGET else column  # noqa: E731
+    for _, column, cell in places:
+        most[place(column)] = max(most.get(place(column), 0), _scored(cell))
+    fewest: dict[str, Cell] = {}
+    for row, column, cell in places:
+        if _scored(cell) < most[place(column)]:
+            fewest[row] = min(fewest.get(row, cell), cell, key=_scored)
     return [
-        f"{row} lacks scores: {len(cell.scores)} of {tasks} tasks, {_seeds(cell.seeds)}"
-        for row, cell in fewest.items()
-        if _scored(cell) < most
+        f"{row} lacks scores: {len(cell.scores)} of {tasks} tasks, {_seeds(cell.seeds)}" for row, cell in fewest.items()
     ]
 
 

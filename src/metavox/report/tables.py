@@ -1,5 +1,6 @@
 """The tables of a run or of several, as they are printed, and the summary that a run keeps."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from metavox.errors import MetavoxError
 from metavox.evaluation.statistics import Task, summarise_tasks
 from metavox.report.formats import texts
 from metavox.report.results import CEILINGS, Results, Row, from_rows
-from metavox.report.selection import Question
+from metavox.report.selection import Mixed, Question, select
 from metavox.report.table import Table, make_table
 
 
@@ -31,13 +32,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def tables(rows: Sequence[Row], steps: int, against: str = "joint") -> str:
-    """The tables of one run as text: over inner steps for each K, and over K where there are several."""
-    results = from_rows(rows)
-    shots = results.take(~results.among("algorithm", CEILINGS)).present("shots")
-    parts = [texts(overview(results, Question(where={"shots": [k]}, steps=steps, against=against))) for k in shots]
-    if len(shots) > 1:
-        parts.append(texts([make_table(results, Question(columns="shots", steps=steps))]))
-    return "\n\n".join(parts)
+    """The tables of one run at one K, as text. Raises MetavoxError when there are rows of several K."""
+    return texts(overview(from_rows(rows), Question(steps=steps, against=against)))
 
 
 def overview(results: Results, question: Question) -> list[Table]:
@@ -45,13 +41,15 @@ def overview(results: Results, question: Question) -> list[Table]:
 
     Raises MetavoxError as `make_table`, and where nothing was scored after the number of steps of the last table.
     """
-    main = make_table(results, question._replace(against=None))
-    if question.against in main.rows and len(main.rows) > 1:
-        main = make_table(results, question)
-    made = [main, *([differences(main)] if main.against else [])]
-    if "metric" not in question.axes:
-        made.append(all_metrics(results, question._replace(against=main.against)))
-    return made
+    against = question.against if question.against in select(results, question).present(question.rows) else None
+    question = question._replace(against=against)
+    main = make_table(results, question)
+    made = [main, *([differences(main)] if against and len(main.rows) > 1 else [])]
+    try:
+        return made if "metric" in question.axes else [*made, all_metrics(results, question)]
+    except Mixed as error:
+        print(f"no table of all metrics: {error}", file=sys.stderr)
+        return made
 
 
 def all_metrics(results: Results, question: Question) -> Table:
