@@ -16,9 +16,10 @@ from metavox.tasks.batch import Pairs, TaskBatch
 torch.set_num_threads(1)  # tiny networks: more threads only wait for each other
 CONF = Path(__file__).parents[1] / "conf"
 ROSTER = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
-UNTRAINED = ("identity", "ridge", "scratch")
+SIMPLE = ("identity", "mean_shift", "ridge", "gmm", "knn")  # nothing learned, no inner loop
+UNTRAINED = (*SIMPLE, "scratch")
 TRAINED = [name for name in ROSTER if name not in UNTRAINED]
-CLOSED = ("identity", "ridge", "r2d2", "cnp", "protonet")  # no inner loop of gradient steps
+CLOSED = (*SIMPLE, "r2d2", "cnp", "protonet")  # no inner loop of gradient steps
 GRADIENT = [name for name in ROSTER if name not in CLOSED]
 SMALL = {"mlp": ["model.hidden=[12]", "model.context=1"], "conv": ["model.channels=6", "model.dilations=[1,2]"]}
 

@@ -99,7 +99,7 @@ def test_done_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.Monkey
         return [line.rpartition(",")[0] for line in text.splitlines()]
 
     assert without_time((tmp_path / "results.csv").read_text()) == without_time(before)
-    paper["methods"]["ridge"]["algorithm"]["strength"] = 1.0  # other settings, another cell
+    paper["methods"]["ridge"]["algorithm"]["strengths"] = [1.0]  # other settings, another cell
     run_paper(paper)
     assert ran == [("CNP", 5), ("ridge", 5)]
 

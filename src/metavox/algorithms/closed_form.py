@@ -1,7 +1,59 @@
-"""Ridge regression, for B tasks at once."""
+"""What algorithms that fit a voice in one go share: the contract, ridge regression, what to leave out to choose."""
+
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps, refuse_lr
+from metavox.tasks.batch import Pairs
+
+FOLDS = 10
+"""Parts that the support set is cut into, at most, to choose a setting by what was left out."""
+
+
+class ClosedForm(MetaAlgorithm):
+    """A baseline without a network: nothing is learned beforehand, `fit` finds a voice from its support alone.
+
+    Every number of steps gives the same voice.
+    """
+
+    needs_training = False
+
+    def __init__(self) -> None:
+        super().__init__(nn.Identity())
+
+    def fit(self, support: Pairs) -> Adapted:
+        """What a voice consists of, by name, each [B, ...]."""
+        raise NotImplementedError
+
+    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+        """The same for every number of steps. Raises ConfigError when given an `lr`."""
+        check_steps(at)
+        refuse_lr(type(self).__name__, lr)
+        with torch.no_grad():
+            adapted = self.fit(support)
+        return [adapted for _ in at]
+
+
+def targets(pairs: Pairs) -> Tensor:
+    """y - x where both are of one space, so that finding nothing is the identity; else y. [B, K, T, Dy]"""
+    return pairs.y - pairs.x if pairs.x.shape[-1] == pairs.y.shape[-1] else pairs.y
+
+
+def left_out(mask: Tensor, most: int = FOLDS) -> Tensor:
+    """Which frames to leave out together, [B, F, K, T] bool: utterances; of a single one, F blocks of frames.
+
+    mask [B, K, T]. More than `most` utterances are dealt out to as many folds.
+    """
+    rows = mask.shape[1]
+    if rows > 1:
+        fold = torch.arange(rows, device=mask.device)[:, None] % min(rows, most)
+        count = min(rows, most)
+    else:
+        place, frames, count = mask.cumsum(-1) - 1, mask.sum(-1, keepdim=True), min(5, most)
+        fold = (place * count).div(frames.clamp_min(1), rounding_mode="floor")  # [B, 1, T]
+    return torch.stack([(fold == f) & mask for f in range(count)], dim=1)
 
 
 def ridge(z: Tensor, y: Tensor, mask: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
