@@ -74,15 +74,16 @@ def test_a_missing_extra_is_one_sentence_with_the_command() -> None:
 
 def test_every_convention_is_zero_for_the_same_wave(man: Clip) -> None:
     assert {name: mcd(man, man, how) for name, how in CONVENTIONS.items()} == pytest.approx(
-        dict.fromkeys(CONVENTIONS, 0), abs=1e-6
+        dict.fromkeys(CONVENTIONS, 0), abs=1e-4
     )
 
 
 def test_conventions_with_c0_hear_the_level_and_the_others_do_not(man: Clip) -> None:
     louder = Clip(man.wave * 1.5, man.rate)
-    for name, how in CONVENTIONS.items():
-        expected = 0 if how.first else MCD_DB * np.log(1.5)  # c0 is the log amplitude
-        assert mcd(louder, man, how) == pytest.approx(expected, abs=0.15), name
+    gain = MCD_DB * np.log(1.5)  # c0 is the log amplitude
+    found = {name: mcd(louder, man, how) for name, how in CONVENTIONS.items()}
+    assert 0.1 * gain < found.pop("pymcd13") < 2 * gain  # squares the envelope, and its floor hides quiet bands
+    assert found == pytest.approx({n: 0 if CONVENTIONS[n].first else gain for n in found}, abs=0.15)
 
 
 def test_conventions_order_two_voices_but_do_not_agree(man: Clip, woman: Clip) -> None:
@@ -253,6 +254,7 @@ def test_a_run_listens_after_the_steps_that_were_asked_for(cache: Path, tmp_path
     assert heard == {("maml", "2"), ("copy-synthesis", "0"), ("natural", "0")}
     assert {r["convention"] for r in rows if r["metric"] == "mcd_wave"} == set(CONVENTIONS)
     assert not [r for r in rows if r["algorithm"] == "natural" and r["metric"] != "ears"]
+    assert {r["voices"] for r in rows} <= {"same", "cross"}
     for said in Ears.heard:
         assert said.text and said.twin and len(said.clip.wave) > 8000
         assert len(said.targets) == len(said.sources) == 2  # one query, two shots: never the twin

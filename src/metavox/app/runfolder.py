@@ -20,7 +20,7 @@ from metavox.report.settings import flatten
 from metavox.workers import cores
 
 COLUMNS = (
-    *("dataset", "pairing", "algorithm", "seed", "source", "target"),
+    *("dataset", "pairing", "algorithm", "seed", "source", "target", "voices"),
     *("shots", "steps", "lr", "metric", "convention", "value"),
 )
 FREE = ("logger", "callbacks", "resume", "trainer.accelerator", "trainer.devices", "trainer.enable_", "trainer.log_")

@@ -184,7 +184,8 @@ def anchors(config: DictConfig, data: Any, folder: RunFolder) -> None:
             continue
         rows = []
         for info in tqdm(data.episodes["test"], desc=name, dynamic_ncols=True):
-            ids = {"source": info.source, "target": info.target, "shots": data.shots, "steps": 0}
+            ids = {"source": info.source, "target": info.target, "voices": score.voices(info), "shots": data.shots,
+                   "steps": 0}  # fmt: skip
             rows += [{**ids, **s._asdict()} for s in of(info)]
         folder.add_rows(name, rows)
 

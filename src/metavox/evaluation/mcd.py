@@ -20,7 +20,7 @@ HOP = 5.0  # ms, in all of them
 class Convention(NamedTuple):
     """`first` and `order` bound the coefficients compared, both included; `dtw_first` those that the alignment looks
     at, None for no alignment at all. `speech` leaves out frames 20 dB below the mean power. `rate` Hz, None for the
-    wave's own; `fft` None for WORLD's choice."""
+    wave's own; `fft` None for WORLD's choice. The cepstrum is that of envelope ** `exponent` + `floor`."""
 
     order: int
     alpha: float
@@ -29,6 +29,8 @@ class Convention(NamedTuple):
     speech: bool = False
     rate: int | None = None
     fft: int | None = None
+    exponent: int = 1
+    floor: float = 0.0
 
 
 CONVENTIONS = {
@@ -36,7 +38,8 @@ CONVENTIONS = {
     "espnet39": Convention(39, 0.466, first=0, dtw_first=0, speech=True),  # s3prl-vc and seq2seq-vc too
     "versa39": Convention(39, 0.466, first=0, dtw_first=None),
     "plain13": Convention(13, 0.41),
-    "pymcd13": Convention(13, 0.65, first=0, rate=22050, fft=512),
+    # pymcd hands the power envelope to a routine that expects an amplitude, and so squares it
+    "pymcd13": Convention(13, 0.65, first=0, rate=22050, fft=512, exponent=2, floor=1e-8),
 }
 """After the tools' source; docs/metrics.md has the table. All alignments are exact where some tools approximate."""
 MISMATCH = 0.1  # share by which lengths may differ without an alignment, VERSA's
@@ -80,7 +83,7 @@ def cepstra(clip: Clip, how: Convention) -> np.ndarray:
     x = np.ascontiguousarray(wave, dtype=np.float64)
     coarse, times = pyworld.dio(x, rate, frame_period=HOP)
     envelope = pyworld.cheaptrick(x, pyworld.stonemask(x, coarse, times, rate), times, rate, fft_size=how.fft)
-    found = melcepstrum.encode(envelope, how.order, how.alpha)
+    found = melcepstrum.encode(envelope**how.exponent + how.floor, how.order, how.alpha)
     if not how.speech:
         return found
     return found[speech_frames(10 * np.log10(_power(envelope)))]

@@ -34,6 +34,9 @@ class Scorer(Protocol):
         limited to outputs of some.
         """
 
+    def voices(self, info: EpisodeInfo) -> str:
+        """What kind of task it is, to be reported apart."""
+
 
 class MetaLearner(pl.LightningModule):
     """One algorithm under Lightning's automatic optimisation: no algorithm needs a branch here.
@@ -162,13 +165,12 @@ class MetaLearner(pl.LightningModule):
         self, episodes: Episodes, scores: list[list[Score]], taken: Sequence[int], steps: int
     ) -> list[dict[str, Any]]:
         """Rows of results.csv for tasks that took `taken` inner steps, listed under `steps`."""
-        known = self.lrs.get(episodes.shots, {})
-        return [
-            {"source": info.source, "target": info.target, "shots": episodes.shots, "steps": steps,
-             "lr": known.get(step), "metric": metric, "convention": convention, "value": value}
-            for info, task, step in zip(episodes.info, scores, taken, strict=True)
-            for metric, convention, value in task
-        ]  # fmt: skip
+        known, rows = self.lrs.get(episodes.shots, {}), list[dict[str, Any]]()
+        for info, task, step in zip(episodes.info, scores, taken, strict=True):
+            own = {"source": info.source, "target": info.target, "voices": self.scorer and self.scorer.voices(info),
+                   "shots": episodes.shots, "steps": steps, "lr": known.get(step)}  # fmt: skip
+            rows += [{**own, **score._asdict()} for score in task]
+        return rows
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["metavox"] = self.extra
