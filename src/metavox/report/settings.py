@@ -15,10 +15,10 @@ FREE = (
     *("name", "choices.algorithm", "choices.baselines", "cache", "resume", "baselines", "dataset.split"),
     *("dataset.root", "dataset.corpus.root", "dataset.workers", "dataset.cache", "pairing.root"),
     *("logger", "callbacks", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
-    *("evaluation.steps", "evaluation.shots", "evaluation.metrics"),
+    *("evaluation.steps", "evaluation.auto_steps", "evaluation.listen", "listen", "choices.listen"),
 )
 """Settings in which runs of one table may differ, beside the seeds: folds, places, how a run is watched, what else was
-scored."""
+scored. Not `evaluation.shots`: the largest K of a test decides which recordings are left to score."""
 FOLLOWS = {
     "shots": ("dataset.shots",),
     "dataset": ("choices.dataset", "dataset."),
