@@ -142,7 +142,8 @@ def _cell(table: Table, row: str, column: str, style: Style) -> str:
         return "diverged"
     digits = _digits(table, column)
     half = (cell.summary.high - cell.summary.low) / 2
-    shown = f"{cell.summary.mean:.{digits}f}" + ("" if np.isnan(half) else f"{style.pm}{half:.{digits}f}")
+    mean = round(cell.summary.mean, digits) + 0.0  # no minus zero
+    shown = f"{mean:.{digits}f}" + ("" if np.isnan(half) else f"{style.pm}{half:.{digits}f}")
     shown = style.best(shown) if cell.best else shown
     if cell.p and cell.difference and cell.p.adjusted < SIGNIFICANT and column in table.better:
         shown += style.marks[(cell.difference.mean > 0) != table.better[column]]
