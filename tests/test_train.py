@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import DATA, ROOT, SMALL, compose_train
 from metavox.app.checkpoint import load_run
+from metavox.app.retest import retested, trained
 from metavox.app.train import run
 from metavox.errors import ConfigError, MetavoxError
 
@@ -287,7 +288,36 @@ def test_one_run_is_tested_at_every_k_on_the_same_tasks(cache: Path, tmp_path: P
     chosen = {r["value"] for r in found if r["metric"] == "inner_steps" and r["shots"] == "1"}
     assert chosen == {"5"}
     text = (tmp_path / "tables.txt").read_text()
-    assert all(f"2 shots in training, {k} here" in text for k in "124")
+    assert all(f"shots {k}" in text for k in "124")
+
+
+def test_a_trained_run_is_tested_again_without_training(
+    done: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytorch_lightning.Trainer.fit", lambda *_, **__: pytest.fail("trained again"))
+    known = compose_train(*small(cache, f"test={done}", "evaluation.shots=[1,2]", "evaluation.steps=[0,2,4]"))
+    config = retested(known, [f"test={done}", "evaluation.shots=[1,2]", "evaluation.steps=[0,2,4]"])
+    run(config, tmp_path / "again", [])
+    again, before = rows(tmp_path / "again"), rows(done)
+    key = lambda r: tuple(r[k] for k in ("algorithm", "source", "target", "steps", "metric", "convention"))  # noqa: E731
+    first = {key(r): r["value"] for r in before if r["steps"] != "5" and r["algorithm"] != "copy-synthesis"}
+    same = {key(r): r["value"] for r in again if r["shots"] == "2" and r["steps"] in ("0", "2")}
+    assert first and first.items() <= same.items()
+    assert {r["steps"] for r in again if r["shots"] == "1" and r["algorithm"] == "maml"} == {"0", "2", "4", "5"}
+    with pytest.raises(ConfigError, match="leave out seed=3"):
+        retested(known, [f"test={done}", "seed=3"])
+
+
+def test_weights_of_other_settings_or_other_recordings_are_refused(done: Path, tmp_path: Path) -> None:
+    kept = torch.load(done / "checkpoints" / "best.ckpt", weights_only=True)["metavox"]
+    assert trained(done, Path(), kept).name == "best.ckpt"
+    with pytest.raises(ConfigError, match=r"model\.hidden"):
+        trained(done, Path(), {**kept, "config": {**kept["config"], "model": {"hidden": [3]}}})
+    mean = [v + 1 for v in kept["normaliser"]["mean"]]
+    with pytest.raises(MetavoxError, match="recordings are not those"):
+        trained(done, Path(), {**kept, "normaliser": {**kept["normaliser"], "mean": mean}})
+    with pytest.raises(MetavoxError, match=r"holds no best\.ckpt"):
+        trained(tmp_path, Path(), kept)
 
 
 def test_a_k_that_no_speaker_can_serve_is_one_sentence(cache: Path, tmp_path: Path) -> None:

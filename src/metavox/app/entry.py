@@ -27,7 +27,7 @@ UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES
 
 
 def register_resolvers() -> None:
-    """`${run_dir:resume,new}`: the folder to go on with, or the new one; `${choices_help:}`: text for --help."""
+    """`${run_dir:resume,new,test}`: the folder to go on with, or a new one; `${choices_help:}`: text for --help."""
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("choices_help", choices_help, replace=True)
 
@@ -50,11 +50,13 @@ def recalled(arguments: Sequence[str]) -> list[str]:
     return ["-m", *own, *quoted([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
 
 
-def run_dir(resume: str | None, new: str) -> str:
-    """Where to work. Raises ConfigError before Hydra makes a folder of a misspelt name."""
-    if resume and not Path(resume, "config.yaml").is_file():
-        raise ConfigError(f"resume={resume} is not a run folder: there is no {Path(resume, 'config.yaml')}")
-    return resume or new
+def run_dir(resume: str | None, new: str, test: str | None = None) -> str:
+    """Where to work: beside the run to test again, where there is one. Raises ConfigError before Hydra makes a folder
+    of a misspelt name."""
+    for key, run in {"resume": resume, "test": test}.items():
+        if run and not Path(run, "config.yaml").is_file():
+            raise ConfigError(f"{key}={run} is not a run folder: there is no {Path(run, 'config.yaml')}")
+    return resume or (f"{Path(test)}_test/{Path(new).name}" if test else new)
 
 
 def groups() -> list[str]:

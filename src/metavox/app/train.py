@@ -20,6 +20,7 @@ from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.paper import run_paper
 from metavox.app.rehearsal import rehearse
+from metavox.app.retest import retested, trained
 from metavox.app.runfolder import FREE, RunFolder, load_yaml, locked
 from metavox.app.validation import save_validation, validation_score
 from metavox.audio.whole import write_whole
@@ -48,6 +49,8 @@ def train(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     if config.resume:
         config = _resumed(config, hydra.overrides.task)
+    elif config.test:
+        config = retested(config, hydra.overrides.task)
     path = Path(hydra.runtime.output_dir)
     try:
         with locked(path):
@@ -115,10 +118,10 @@ def contest(
     fresh = network(config, algorithm, data)
     learner = MetaLearner(
         fresh, build(config.optimizer), steps, scorer(config, data, fresh.steps),
-        stored(config, algorithm, data), part(config.scheduler), config.evaluation.get("auto_steps", False),
+        stored(config, algorithm, data), part(config.get("scheduler")), config.evaluation.get("auto_steps", False),
     )  # fmt: skip
     loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
-    trainer = fit(config, learner, place, data, loggers)
+    trainer = fit(config, learner, folder.path, place, data, loggers)
     tune_lr(learner, data.tuning_dataloader(), config.evaluation.lrs, data.shots)
     rates = {"lrs": learner.lrs.get(data.shots, {}), "lrs_at": learner.lrs}
     final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, **rates}}
@@ -129,8 +132,11 @@ def contest(
     log_hyperparameters(loggers, config, algorithm, at_shots(learner.rows, main_shots(data)))
 
 
-def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, loggers: list[Any]) -> pl.Trainer:
-    """Meta-trains, going on from the last checkpoint, and leaves the best weights in the learner."""
+def fit(
+    config: DictConfig, learner: MetaLearner, path: Path, place: Path, data: Any, loggers: list[Any]
+) -> pl.Trainer:  # fmt: skip
+    """Meta-trains, going on from the last checkpoint, and leaves the best weights in the learner; those of the run that
+    is tested again, where there is one."""
     checkpoints = place / "checkpoints"
     callbacks = []
     for entry in config.callbacks.values():
@@ -141,8 +147,11 @@ def fit(config: DictConfig, learner: MetaLearner, place: Path, data: Any, logger
     )
     if learner.algorithm.needs_training:
         last = checkpoints / "last.ckpt"
-        trainer.fit(learner, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-        best = checkpoints / "best.ckpt"
+        if config.get("test"):
+            best = trained(Path(config.test), place.relative_to(path), learner.extra)
+        else:
+            trainer.fit(learner, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+            best = checkpoints / "best.ckpt"
         if best.exists():
             learner.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
     return trainer
@@ -216,9 +225,7 @@ def report(config: DictConfig, folder: RunFolder, data: Any, steps: int, seconds
     """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
     rows = folder.rows()
     summary = summarise(at_shots(rows, main_shots(data)))
-    parts = [f"{data.shots} shots in training, {k} here\n\n" * (len(data.grid) > 1) + tables(at_shots(rows, k), steps)
-             for k in data.grid]  # fmt: skip
-    text = "\n\n".join(parts)
+    text = "\n\n".join(tables(at_shots(rows, shots), steps) for shots in data.grid)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
     folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
     log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
