@@ -86,6 +86,20 @@ def test_conventions_with_c0_hear_the_level_and_the_others_do_not(man: Clip) -> 
     assert found == pytest.approx({n: 0 if CONVENTIONS[n].first else gain for n in found}, abs=0.15)
 
 
+def vowel(*formants: float) -> Clip:
+    """0.5 s at 120 Hz whose harmonics fall off around formants in Hz, in quiet noise."""
+    times, harmonics = np.arange(11025) / 22050, 120.0 * np.arange(1, 60)
+    level = np.add.reduce([1 / (1 + ((harmonics - f) / 120) ** 2) for f in formants])
+    tones = 0.05 * (level[:, None] * np.sin(2 * np.pi * harmonics[:, None] * times)).sum(0)
+    return Clip(tones + 1e-3 * np.random.default_rng(0).normal(size=len(times)), 22050)
+
+
+def test_pymcd_is_reproduced() -> None:
+    """The figure is what pymcd 0.2.1 printed for these two waves, in its modes `plain` and `dtw` alike."""
+    found = mcd(vowel(700, 1200, 2500), vowel(400, 2000, 2600), CONVENTIONS["pymcd13"])
+    assert found == pytest.approx(23.386639395, rel=1e-6)
+
+
 def test_conventions_order_two_voices_but_do_not_agree(man: Clip, woman: Clip) -> None:
     values = {name: mcd(woman, man, how) for name, how in CONVENTIONS.items() if how.dtw_first is not None}
     assert all(v > 3 for v in values.values())
