@@ -82,7 +82,7 @@ class Wav2Vec2(Wer):
         try:
             self.model = bundle.get_model().eval()
         except OSError as error:
-            place = torch.hub.get_dir()
+            place = f"{torch.hub.get_dir()}/checkpoints"
             raise MetavoxError(
                 f"wer by {pipeline} fetches its weights from download.pytorch.org to {place}, which failed ({error}); "
                 "connect to the internet, copy the file there, or use listen=wer, which needs none"
