@@ -80,6 +80,8 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
         ("trainer.inference_mode=true", "inference_mode"),
         ("evaluation.steps=[]", "evaluation.steps"),
         ("evaluation.steps=[-1]", "evaluation.steps"),
+        ("evaluation.listen_steps=[7]", "evaluation.listen_steps"),
+        ("evaluation.listen_steps=5", "evaluation.listen_steps"),
         ("evaluation.lrs=[0]", "evaluation.lrs"),
         ("seed=-1", "seed"),
     ],

@@ -32,6 +32,9 @@ def check(config: DictConfig) -> None:
         raise ConfigError(
             f"evaluation.steps is {config.evaluation.steps}; give whole numbers of 0 or more, such as [0,1,5,10]"
         )
+    listen, own = config.evaluation.get("listen_steps"), config.algorithm.get("inner", {}).get("steps")
+    if listen is not None and ((at := _numbers(listen)) is None or not {*at} <= {*steps, own}):
+        raise ConfigError(f"evaluation.listen_steps is {listen}; give some of evaluation.steps, {list(steps)}, or null")
     shots = config.evaluation.get("shots")
     if shots is not None and (not (k := _numbers(shots)) or any(not isinstance(v, int) or v < 1 for v in k)):
         raise ConfigError(f"evaluation.shots is {shots}; give whole numbers of 1 or more, such as [1,2,5,10]")
