@@ -21,7 +21,12 @@ UNTRAINED = (*SIMPLE, "scratch")
 TRAINED = [name for name in ROSTER if name not in UNTRAINED]
 CLOSED = (*SIMPLE, "r2d2", "cnp", "protonet")  # no inner loop of gradient steps
 GRADIENT = [name for name in ROSTER if name not in CLOSED]
-SMALL = {"mlp": ["model.hidden=[12]", "model.context=1"], "conv": ["model.channels=6", "model.dilations=[1,2]"]}
+SMALL = {
+    "mlp": ["model.hidden=[12]", "model.context=1"],
+    "conv": ["model.channels=6", "model.dilations=[1,2]"],
+    "gru": ["model.hidden=4", "model.block=3", "model.reach=2"],
+    "transformer": ["model.channels=6", "model.heads=2", "model.layers=1", "model.reach=2"],
+}
 
 
 def build(name: str, *overrides: str, model: str = "mlp", dim: int = 3, seed: int = 0) -> MetaAlgorithm:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.errors import ConfigError
-from roster import GRADIENT, TRAINED, batch, build, meta_gradient
+from roster import GRADIENT, SMALL, TRAINED, batch, build, meta_gradient
 
 BOTH = ("vectorised", "higher")
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -22,16 +22,17 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("model", ["mlp", "conv"])
+@pytest.mark.parametrize("model", SMALL)
 @pytest.mark.parametrize("name", TRAINED)
 def test_meta_gradients_agree(name: str, model: str, dtype: torch.dtype) -> None:
     tasks = batch(dtype=dtype)
     gradients = [meta_gradient(build(name, engine_of(name, e), model=model).to(dtype), tasks) for e in BOTH]
     assert gradients[0].norm() > 0
-    assert relative(*gradients) < TOLERANCE[dtype]
+    rounding = 10 if name == "imaml" else 1  # conjugate gradients multiply it
+    assert relative(*gradients) < rounding * TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("model", ["mlp", "conv"])
+@pytest.mark.parametrize("model", SMALL)
 @pytest.mark.parametrize("name", GRADIENT)
 def test_adapted_weights_agree(name: str, model: str) -> None:
     tasks = batch(dtype=torch.float64)
@@ -55,7 +56,7 @@ def test_options_agree(option: str, order: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["maml", "anil", "cavia", "adapter"])
-@pytest.mark.parametrize("model", ["mlp", "conv"])
+@pytest.mark.parametrize("model", SMALL)
 def test_layers_with_a_task_axis_equal_vmap(name: str, model: str) -> None:
     native, mapped = (build(name, model=model).double() for _ in range(2))
     mapped.model.batched = False

@@ -7,10 +7,12 @@ from torch import nn
 from metavox.errors import ConfigError
 from metavox.models.base import Linear, MappingNetwork
 from metavox.models.conv import ConvNet
+from metavox.models.gru import GRUNet
 from metavox.models.mlp import MLP
+from metavox.models.transformer import Transformer, normed
 from roster import pairs
 
-KINDS = [MLP, ConvNet]
+KINDS = [MLP, ConvNet, GRUNet, Transformer]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -37,9 +39,9 @@ def test_frames_see_their_neighbours_only(kind: type[MappingNetwork]) -> None:
     model = kind(3, 3, residual=False)
     x = torch.randn(1, 40, 3, requires_grad=True)
     (slope,) = torch.autograd.grad(model(x)[0, 20].sum(), x)
-    reach = 2 if kind is MLP else 7
+    first, last = {MLP: (18, 22), ConvNet: (13, 27), GRUNet: (8, 39), Transformer: (12, 28)}[kind]  # GRU: block 16..31
     touched = slope[0].abs().sum(-1).nonzero().flatten()
-    assert (touched.min().item(), touched.max().item()) == (20 - reach, 20 + reach)
+    assert (touched.min().item(), touched.max().item()) == (first, last)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,6 +54,39 @@ def test_context_is_an_input_of_every_frame(kind: type[MappingNetwork]) -> None:
     assert (changed > 0).all()
     with pytest.raises(ConfigError, match="context_inputs"):
         kind(3, 3, context_inputs=-1)
+
+
+def test_the_gru_is_that_of_torch() -> None:
+    """In one block without lead it is torch's own, and it starts from the same kind of weights."""
+    torch.manual_seed(0)
+    model, reference, x = (
+        GRUNet(3, 3, 5, block=9, reach=0),
+        nn.GRU(3, 5, bidirectional=True, batch_first=True),
+        torch.randn(2, 9, 3),
+    )
+    own = dict(reference.named_parameters())
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            model.enter.get_parameter(name).copy_(torch.cat([own[f"{name}_ih_l0"], own[f"{name}_ih_l0_reverse"]]))
+            model.forth.get_parameter(name).copy_(own[f"{name}_hh_l0"])
+            model.back.get_parameter(name).copy_(own[f"{name}_hh_l0_reverse"])
+        torch.testing.assert_close(model.features(x), reference(x)[0])
+    with pytest.raises(ConfigError, match="block=0"):
+        GRUNet(3, 3, block=0)
+
+
+def test_attention_is_that_of_torch_within_the_window() -> None:
+    torch.manual_seed(0)
+    layer = Transformer(3, 3, 8, heads=2, layers=1, reach=2).layers[0]
+    h = normed(torch.randn(2, 11, 8))
+    nn.init.zeros_(layer.place.weight)
+    split = [layer._split(part(h)).transpose(1, 2) for part in (layer.query, layer.key, layer.value)]
+    offset = torch.arange(11) - torch.arange(11)[:, None] + 2  # of key to query
+    bias = layer.place.bias.view(2, 5)[:, offset.clamp(0, 4)].masked_fill((offset < 0) | (offset > 4), -torch.inf)
+    want = nn.functional.scaled_dot_product_attention(*split, attn_mask=bias).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(layer._attend(h, slice(2, 9)), want[:, 2:9])
+    with pytest.raises(ConfigError, match="multiple of"):
+        Transformer(3, 3, 6, heads=4)
 
 
 def test_linear_with_one_set_of_weights_for_each_task() -> None:
