@@ -194,6 +194,7 @@ BAD_SETTINGS = {
     "nothing to speak": ({"source": None, "text": "?! ..."}, "no letter"),
     "no shots": ({"shots": 0}, "shots is 0"),
     "half a step": ({"steps": 1.5}, "steps is 1.5"),
+    "steps in words": ({"steps": "many"}, "steps is many; give a whole number of 0 or more, or auto"),
     "a rate that is a word": ({"lr": "high"}, "lr is high"),
     "missing target": ({"target": "/nowhere/at/all"}, "target: .*does not exist"),
     "empty list": ({"source": []}, "source= .* or text="),
@@ -379,7 +380,7 @@ def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None
 
 
 def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = replace(load_run(run), lrs={3: 0.07})
+    loaded = replace(load_run(run), lrs={2: {3: 0.07}, 4: {3: 0.05}})
     used: list[float | None] = []
     curve = loaded.algorithm.curve
     monkeypatch.setattr(loaded.algorithm, "curve", lambda s, at, lr=None: used.append(lr) or curve(s, at, lr))
@@ -387,7 +388,27 @@ def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest
     material = SimpleNamespace(support=[pair], held_out=[])
     for steps, lr in ((3, None), (2, None), (3, 0.5)):
         fit(loaded, material, steps, lr)  # type: ignore[arg-type]
-    assert used == [0.07, None, 0.5]
+    fit(loaded, SimpleNamespace(support=[pair] * 4, held_out=[]), 3, None)  # type: ignore[arg-type]
+    assert used == [0.07, None, 0.5, 0.05]
+
+
+def test_auto_steps_convert_left_out_pairs_best(run: Path) -> None:
+    """Two pairs that contradict each other: each step on one makes the other worse. Two that agree: more is better."""
+    loaded = replace(load_run(run), config={**load_run(run).config, "evaluation": {"steps": [0, 1, 20]}})
+    x = np.random.default_rng(0).normal(size=(40, 24)).astype("f4")
+    against = SimpleNamespace(support=[(x, x + 1), (x, x - 1)], held_out=[])
+    fitted = fit(loaded, against, "auto", None)  # type: ignore[arg-type]
+    assert fitted.steps == 0 and fitted.why == "chosen among 0, 1, 5, 20 on 2 pairs, each left out in turn"
+    agreed = SimpleNamespace(support=[(x, x + 1), (x, x + 1)], held_out=[])
+    assert fit(loaded, agreed, "auto", 0.1).steps == 20  # type: ignore[arg-type]
+    alone = fit(loaded, SimpleNamespace(support=[(x, x + 1)], held_out=[]), "auto", None)  # type: ignore[arg-type]
+    assert (alone.steps, alone.why) == (5, "as trained: one pair cannot choose")
+    assert fit(loaded, agreed, None, None).why == "as trained"  # type: ignore[arg-type]
+
+
+def test_the_report_says_which_steps_were_chosen_and_why(run_adapt: Adapt, speech: Path) -> None:
+    voice = run_adapt(target=speech / "target", source=speech / "source", steps="auto")["voice"]
+    assert voice["steps"] in (0, 5) and "each left out in turn" in voice["steps are"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("resemblyzer") is None, reason="Resemblyzer is not installed")

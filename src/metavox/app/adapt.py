@@ -153,8 +153,8 @@ def provenance(
     said = [{"path": str(r.path), "sha256": sha256(r.path), "seconds": round(r.quality.seconds, 2)} for r in used]
     return {
         "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(material.used),
-        "steps": fitted.steps, "lr": fitted.lr, "pairing": material.pairing, "source": sources.description,
-        "consent": None if config.consent is None else str(config.consent),
+        "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": material.pairing,
+        "source": sources.description, "consent": None if config.consent is None else str(config.consent),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from metavox.app.fitting import AUTO
 from metavox.audio.whole import check_writable
 from metavox.errors import ConfigError, MetavoxError
 
@@ -35,7 +36,10 @@ def _check_one_of(config: DictConfig, first: str, meaning: str, second: str, oth
 def _check_number(key: str, value: object, reused: bool) -> None:
     if reused:
         raise ConfigError(f"{key}= has no effect with voice=, nothing is adapted again; leave it out or give target=")
-    wanted = {"shots": "a whole number of 1 or more", "steps": "a whole number of 0 or more", "lr": "a number above 0"}
+    if key == "steps" and value == AUTO:
+        return
+    wanted = {"shots": "a whole number of 1 or more", "steps": "a whole number of 0 or more, or auto",
+              "lr": "a number above 0"}  # fmt: skip
     least = {"shots": 1, "steps": 0, "lr": 1e-12}[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
         raise ConfigError(f"{key} is {value}; give {wanted[key]}")

@@ -31,7 +31,11 @@ class Run:
     features: Features
     normaliser: Normaliser
     shots: int
-    lrs: Mapping[int, float]  # number of inner steps -> the inner rate tuned for it
+    lrs: Mapping[int, Mapping[int, float]]  # K -> number of inner steps -> the inner rate tuned for both
+
+    def rate(self, shots: int, steps: int) -> float | None:
+        """The inner rate tuned for as many steps on as many pairs, or else on those of training; None: the run's."""
+        return self.lrs.get(shots, self.lrs[self.shots]).get(steps)
 
 
 def load_run(path: str | Path, trust: bool = False) -> Run:
@@ -55,7 +59,8 @@ def load_run(path: str | Path, trust: bool = False) -> Run:
     features = build(config["features"])
     _check_features(file, features.settings(), stored["features"])
     algorithm = _algorithm(file, config, stored["dims"], content["state_dict"])
-    normaliser, lrs = Normaliser(**stored["normaliser"]), stored.get("lrs", {})
+    normaliser = Normaliser(**stored["normaliser"])
+    lrs = {stored["shots"]: stored.get("lrs", {}), **stored.get("lrs_at", {})}
     return Run(file, sha256(file), config, algorithm, features, normaliser, stored["shots"], lrs)
 
 

@@ -9,37 +9,61 @@ from metavox.app.checkpoint import Run
 from metavox.app.material import Material
 from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import aligned_mcd
+from metavox.learner.auto_steps import choose_steps
 from metavox.synthesis.voice import map_frames
+from metavox.tasks.batch import Pairs
 from metavox.tasks.episodes import AlignedPair, stack_pairs
+
+AUTO = "auto"
+"""The number of inner steps is chosen on the support pairs."""
 
 
 class Fitted(NamedTuple):
-    """`lr` is None where the algorithm has no single inner rate. `metrics`: a row per set of pairs and state."""
+    """`lr` is None where the algorithm has no single inner rate. `metrics`: a row per set of pairs and state. `why`
+    says where the number of steps comes from."""
 
     adapted: Adapted
     steps: int
     lr: float | None
     metrics: list[dict[str, Any]]
+    why: str
 
 
-def fit(run: Run, material: Material, steps: int | None, lr: float | None) -> Fitted:
-    """Adapts on the support pairs; `steps` defaults to the run's, `lr` to what was tuned for as many steps, else to the
-    run's. Raises MetavoxError when it diverges."""
-    steps = run.algorithm.steps if steps is None else steps
-    lr = run.lrs.get(steps) if lr is None else lr
+def fit(run: Run, material: Material, steps: int | str | None, lr: float | None) -> Fitted:
+    """Adapts on the support pairs; `steps` defaults to the run's and is chosen on them where AUTO, `lr` to what was
+    tuned for as many steps, else to the run's. Raises MetavoxError when it diverges."""
     normalise = run.normaliser.normalise
     support = stack_pairs([[(normalise(x), normalise(y)) for x, y in material.support]])
-    at = sorted({0, steps})
+    number, why = choose(run, support, lr) if steps == AUTO else (steps, "given")
+    if number is None:
+        number, why = run.algorithm.steps, why if steps == AUTO else "as trained"
+    number = int(number)
+    lr = run.rate(support.x.shape[1], number) if lr is None else lr
+    at = sorted({0, number})
     states = dict(zip(at, run.algorithm.curve(support, at, lr), strict=True))
     metrics = [
         {"pairs": name, "state": state, **_scores(run, adapted, pairs)}
         for name, pairs in (("support", material.support), ("held-out", material.held_out))
-        for state, adapted in (("unconverted", None), ("before adaptation", states[0]), ("adapted", states[steps]))
+        for state, adapted in (("unconverted", None), ("before adaptation", states[0]), ("adapted", states[number]))
         if pairs
     ]
     if not all(np.isfinite(row["loss"]) for row in metrics if row["state"] == "adapted"):
-        raise MetavoxError(f"adaptation diverged after {steps} steps; give a lower lr or fewer steps")
-    return Fitted(states[steps], steps, _rate(run) if lr is None else lr, metrics)
+        raise MetavoxError(f"adaptation diverged after {number} steps; give a lower lr or fewer steps")
+    return Fitted(states[number], number, _rate(run) if lr is None else lr, metrics, why)
+
+
+def choose(run: Run, support: Pairs, lr: float | None) -> tuple[int | None, str]:
+    """The number of inner steps that converts left-out support pairs best, among those that the run was tested at; None
+    where there is nothing to choose. And why."""
+    own, shots = run.algorithm.steps, support.x.shape[1]
+    if not own:
+        return None, "the algorithm has no inner steps"
+    steps = sorted({0, own, *(run.config.get("evaluation") or {}).get("steps", [])})
+    rates = {s: (run.rate(shots, s) if lr is None else lr) if s else None for s in steps}
+    choice = choose_steps(run.algorithm, support, rates)
+    if choice is None:
+        return None, "as trained: one pair cannot choose"
+    return steps[int(choice)], f"chosen among {', '.join(map(str, steps))} on {shots} pairs, each left out in turn"
 
 
 def _scores(run: Run, adapted: Adapted | None, pairs: list[AlignedPair]) -> dict[str, Any]:
