@@ -1,13 +1,17 @@
 """Shared by all tests: configs composed as the command line would, and a small generated corpus made once."""
 
+import logging
 import os
-from collections.abc import Callable
+import runpy
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see metavox.app.entry
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from metavox.app.entry import register_resolvers
@@ -17,6 +21,8 @@ DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data")
 """Real speech, where there is some: LibriSpeech/ and FSDD/."""
 
 Compose = Callable[..., DictConfig]
+TrainHere = Callable[..., tuple[int, str]]
+"""(*arguments, folder=...) -> (exit code, output)."""
 
 
 def compose_train(*overrides: str, **choices: str) -> DictConfig:
@@ -43,3 +49,25 @@ SMALL = (
     "evaluation.steps=[0,2]", "evaluation.lrs=[0.1]",
 )  # fmt: skip
 """A run on six generated voices, in seconds."""
+
+
+@pytest.fixture
+def train_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[TrainHere]:
+    """train.py within this process, which has torch already: for what ends before a job starts."""
+    root = logging.getLogger()
+    before, raising = root.handlers[:], logging.raiseExceptions
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # train.py sets it
+
+    def call(*arguments: str, folder: Path = tmp_path) -> tuple[int, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
+        GlobalHydra.instance().clear()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+        return int(end.value.code or 0), "".join(capsys.readouterr())
+
+    yield call
+    GlobalHydra.instance().clear()
+    root.handlers, logging.raiseExceptions = before, raising

@@ -13,3 +13,18 @@ class Grid(BasicSweeper):
         from metavox.app.sweep import sweep
 
         return sweep(self, arguments)
+
+
+class Search(BasicSweeper):
+    """Optuna's trials through Hydra's launchers; the settings are those of conf/hydra/sweeper/search.yaml."""
+
+    def __init__(self, trials: int, jobs: int, metric: str, space: Any, sampler: Any, pruner: Any) -> None:
+        super().__init__(max_batch_size=None)
+        self.trials, self.jobs, self.metric = trials, jobs, metric
+        self.space, self.sampler, self.pruner = space, sampler, pruner
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Runs the missing trials with these overrides; see metavox.app.search."""
+        from metavox.app.search import search
+
+        return search(self, arguments)
