@@ -1,5 +1,6 @@
 """train.py from end to end on six generated voices: results, checkpoints, resuming, errors."""
 
+import argparse
 import contextlib
 import csv
 import json
@@ -14,7 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 from conftest import DATA, ROOT, SMALL, compose_train
 from metavox.app.checkpoint import load_run
@@ -94,7 +100,61 @@ def test_tensorboard_has_curves_audio_pictures_and_hyperparameters(done: Path) -
     assert "val/adaptation_curve" in tags["images"]
     assert sum(t.startswith("spectrogram/") for t in tags["images"]) == 2
     assert {t.rsplit("/")[1] for t in tags["audio"]} == {"source", "converted", "target", "copy-synthesis"}
-    assert any("hparams" in t for t in events.summary_metadata)
+    assert not any("hparams" in t for t in events.summary_metadata), "they have a folder of their own"
+
+
+def session(folder: Path) -> tuple[dict[str, object], dict[str, float]]:
+    """What TensorBoard's HParams tab knows of an algorithm: settings, metrics."""
+    events = EventAccumulator(str(folder / "test"))
+    events.Reload()
+    assert set(events.summary_metadata) - set(events.Tags()["scalars"]) == {
+        "_hparams_/session_start_info", "_hparams_/session_end_info"
+    }  # fmt: skip
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    hparams = parse_session_start_info_plugin_data(content).hparams
+    settings = {k: getattr(v, v.WhichOneof("kind")) for k, v in hparams.items()}
+    return settings, {tag: events.Scalars(tag)[-1].value for tag in events.Tags()["scalars"]}
+
+
+def test_the_hparams_tab_has_every_algorithm_with_its_own_settings_and_test_scores(done: Path) -> None:
+    for name, folder in {"maml": done, **{n: done / "baselines" / n for n in ("identity", "joint", "scratch")}}.items():
+        settings, metrics = session(folder)
+        assert settings["choices.algorithm"] == name and settings["dataset.shots"] == 2
+        assert settings["algorithm._target_"].lower().endswith(name)  # type: ignore[attr-defined]
+        assert not [key for key in settings if key.startswith(("baselines", "logger", "cache"))]
+        mcd = [float(r["value"]) for r in rows(done) if (r["algorithm"], r["steps"]) == (name, "5")
+               and (r["metric"], r["convention"]) == ("mcd", "sprocket24")]  # fmt: skip
+        assert metrics["test/mcd/sprocket24"] == pytest.approx(np.mean(mcd))
+        assert {"test/loss/mse", "test/mcd/aligned24"} <= set(metrics)
+
+
+def test_tensorboard_itself_lists_all_settings_and_test_scores_as_columns(done: Path) -> None:
+    """Asks the plugin's own backend, over all runs below the folder: no algorithm's columns hide another's."""
+    flags = argparse.Namespace(logdir=str(done), logdir_spec="", generic_data="auto", samples_per_plugin={},
+                               detect_file_replacement=None, max_reload_threads=1, path_prefix="", reload_interval=0,
+                               reload_multifile=False, reload_multifile_inactive_secs=0, reload_task="blocking",
+                               purge_orphaned_data=True, window_title="")  # fmt: skip
+    ingester = LocalDataIngester(flags)
+    ingester.start()
+    context = Context(TBContext(data_provider=ingester.data_provider, logdir=str(done)))
+    request = RequestContext()
+    found = context.hparams_metadata(request, "")
+    hparams = context.hparams_from_data_provider(request, "", limit=0)
+    experiment = context.experiment_from_metadata(request, "", True, found, hparams)
+    names = {info.name for info in experiment.hparam_infos}
+    assert {"choices.algorithm", "algorithm.inner.lr", "algorithm.order", "seed", "dataset.shots"} <= names
+    assert all(m.name.tag.startswith("test/") for m in experiment.metric_infos)
+    assert "test/mcd/sprocket24" in {m.name.tag for m in experiment.metric_infos}
+    assert set(found) == {"test", *(f"baselines/{n}/test" for n in ("identity", "joint", "scratch"))}
+
+
+def test_a_csv_file_is_always_written_whatever_logger_is_chosen(done: Path, cache: Path, tmp_path: Path) -> None:
+    with (done / "metrics" / "version_0" / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert table[-1]["test/mcd/sprocket24"] and any(row["train/loss"] for row in table)
+    run(compose_train(*small(cache, "baselines=none", "~logger.csv", "~logger.tensorboard")), tmp_path, [])
+    assert (tmp_path / "metrics" / "version_0" / "metrics.csv").exists()
+    assert not list(tmp_path.rglob("events.out*"))
 
 
 def test_audio_of_test_tasks_is_speech(done: Path) -> None:

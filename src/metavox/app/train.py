@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger
 from tqdm import tqdm
 
 from metavox.algorithms.base import MetaAlgorithm
@@ -21,7 +20,8 @@ from metavox.app.checks import check
 from metavox.app.paper import run_paper
 from metavox.app.rehearsal import rehearse
 from metavox.app.retest import retested, trained
-from metavox.app.runfolder import FREE, RunFolder, load_yaml, locked
+from metavox.app.runfolder import RunFolder, load_yaml, locked
+from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
@@ -29,7 +29,6 @@ from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
-from metavox.report.settings import flatten
 from metavox.report.tables import summarise, tables
 from metavox.synthesis.voice import save_plain
 
@@ -85,6 +84,7 @@ def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
     Raises ConfigError for all that can be known to fail before any work is done.
     """
     check(config)
+    check_loggers(config)
     quiet()
     listeners(config)
     data = build(
@@ -120,16 +120,16 @@ def contest(
         fresh, build(config.optimizer), steps, scorer(config, data, fresh.steps),
         stored(config, algorithm, data), part(config.get("scheduler")), config.evaluation.get("auto_steps", False),
     )  # fmt: skip
-    loggers = [build(entry, save_dir=str(place)) for entry in config.logger.values()]
-    trainer = fit(config, learner, folder.path, place, data, loggers)
-    tune_lr(learner, data.tuning_dataloader(), config.evaluation.lrs, data.shots)
-    rates = {"lrs": learner.lrs.get(data.shots, {}), "lrs_at": learner.lrs}
-    final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, **rates}}
-    save_plain(place / "checkpoints" / "final.ckpt", final)  # the best weights with their tuned inner rates
-    save_validation(config, learner, data, place)
-    trainer.test(learner, datamodule=data, verbose=False)
-    folder.add_rows(name, [*learner.rows, *({"algorithm": f"{name}+auto", **row} for row in learner.auto_rows)])
-    log_hyperparameters(loggers, config, algorithm, at_shots(learner.rows, main_shots(data)))
+    with watched(config, folder.path, place, name) as loggers:
+        trainer = fit(config, learner, folder.path, place, data, loggers)
+        tune_lr(learner, data.tuning_dataloader(), config.evaluation.lrs, data.shots)
+        rates = {"lrs": learner.lrs.get(data.shots, {}), "lrs_at": learner.lrs}
+        final = {"state_dict": learner.state_dict(), "metavox": {**learner.extra, **rates}}
+        save_plain(place / "checkpoints" / "final.ckpt", final)  # the best weights with their tuned inner rates
+        save_validation(config, learner, data, place)
+        trainer.test(learner, datamodule=data, verbose=False)
+        folder.add_rows(name, [*learner.rows, *({"algorithm": f"{name}+auto", **row} for row in learner.auto_rows)])
+        log_results(loggers, config, name, algorithm, scores_at(learner.rows, main_shots(data), steps[-1]))
 
 
 def fit(
@@ -199,18 +199,6 @@ def anchors(config: DictConfig, data: Any, folder: RunFolder) -> None:
         folder.add_rows(name, rows)
 
 
-def log_hyperparameters(loggers: list[Any], config: DictConfig, algorithm: Any, rows: list[dict[str, Any]]) -> None:
-    """Fills TensorBoard's HParams tab: settings beside the test metrics after the algorithm's last scored step."""
-    summary = summarise([{**row, "algorithm": ""} for row in rows])
-    last = {f"test/{metric}": list(cells[""].values())[-1]["mean"] for metric, cells in summary.items()}
-    settings = {**OmegaConf.to_container(config, resolve=True), "algorithm": OmegaConf.to_container(algorithm)}  # type: ignore[dict-item]
-    chosen = {k: v for k, v in flatten(settings).items() if not k.startswith(FREE)}
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(chosen, last)
-            logger.finalize("success")
-
-
 def main_shots(data: Any) -> int:
     """The K that stands for a run: that of training, or the largest of the test."""
     return data.shots if data.shots in data.grid else data.grid[-1]
@@ -221,10 +209,16 @@ def at_shots(rows: Sequence[Any], shots: int) -> list[Any]:
     return [row for row in rows if int(row["shots"]) == shots or row.get("algorithm") in (CEILING, NATURAL)]
 
 
+def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[str, float]:
+    """{"metric/convention": mean over tasks} of one algorithm at one K after one number of inner steps."""
+    chosen = [{**row, "algorithm": ""} for row in rows if (row["shots"], row["steps"]) == (shots, steps)]
+    return {metric: cells[""][str(steps)]["mean"] for metric, cells in summarise(chosen).items()}
+
+
 def report(config: DictConfig, folder: RunFolder, data: Any, steps: int, seconds: float) -> None:
     """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
     rows = folder.rows()
-    summary = summarise(at_shots(rows, main_shots(data)))
+    summary = summarise(rows)
     text = "\n\n".join(tables(at_shots(rows, shots), steps) for shots in data.grid)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
     folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})

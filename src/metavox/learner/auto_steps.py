@@ -31,10 +31,8 @@ def held_out_losses(algorithm: MetaAlgorithm, support: Pairs, rates: Mapping[int
     kept, left_out = folds(support.x.shape[1])
     fit, check = (Pairs(*(t[:, rows].flatten(0, 1) for t in support)) for rows in (kept, left_out))
     size = max(1, PAIRS // kept.shape[1])
-    parts = [
-        _losses(algorithm, *(Pairs(*(t[i : i + size] for t in pairs)) for pairs in (fit, check)), rates)
-        for i in range(0, len(fit.x), size)
-    ]
+    part = lambda pairs, i: Pairs(*(t[i : i + size] for t in pairs))  # noqa: E731
+    parts = [_losses(algorithm, part(fit, i), part(check, i), rates) for i in range(0, len(fit.x), size)]
     return torch.cat(parts).unflatten(0, (len(support.x), len(kept))).mean(1)
 
 
