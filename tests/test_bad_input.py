@@ -242,3 +242,14 @@ def test_a_cache_that_cannot_be_written_is_named_before_any_work(tmp_path: Path)
     with pytest.raises(MetavoxError, match=f"cannot write to {tmp_path / 'file'}.*choose another cache folder"):
         run(compose_train(f"cache={tmp_path / 'file'}"), tmp_path / "run", [])
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("logger", "package"), [("wandb", "wandb"), ("mlflow", "mlflow")])
+def test_a_logger_that_is_not_installed_is_named_before_any_work(
+    logger: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metavox.app.tracking.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=f"needs the package {package}: pip install {package}"):
+        run(compose_train(f"logger={logger}", f"cache={tmp_path}"), tmp_path, [])
+    assert not list(tmp_path.iterdir())
+    assert {"tensorboard", "csv", logger} == set(compose_train(f"logger={logger}").logger)

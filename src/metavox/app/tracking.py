@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -65,8 +65,6 @@ def log_results(
         logger.log_hyperparams(settings)
         if isinstance(logger, TensorBoardLogger):
             _fill_hparams(Path(logger.log_dir) / "test", settings, metrics)
-        elif isinstance(logger, MLFlowLogger):  # which takes no slash beside a blank or a bracket in front
-            logger.log_metrics({k.replace(" ", "_"): v for k, v in metrics.items()})
         else:
             logger.log_metrics(metrics)
         logger.save()
