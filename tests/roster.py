@@ -19,7 +19,7 @@ ROSTER = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 SIMPLE = ("identity", "mean_shift", "ridge", "gmm", "knn")  # nothing learned, no inner loop
 UNTRAINED = (*SIMPLE, "scratch")
 TRAINED = [name for name in ROSTER if name not in UNTRAINED]
-CLOSED = (*SIMPLE, "r2d2", "cnp", "protonet")  # no inner loop of gradient steps
+CLOSED = (*SIMPLE, "alpaca", "r2d2", "cnp", "protonet")  # no inner loop of gradient steps
 GRADIENT = [name for name in ROSTER if name not in CLOSED]
 SMALL = {
     "mlp": ["model.hidden=[12]", "model.context=1"],

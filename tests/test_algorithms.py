@@ -20,7 +20,7 @@ from roster import CLOSED, GRADIENT, ROSTER, TRAINED, batch, build, meta_gradien
 
 
 def test_the_whole_roster_is_here() -> None:
-    assert len(ROSTER) == 22 and set(GRADIENT) | set(CLOSED) == set(ROSTER)
+    assert len(ROSTER) == 23 and set(GRADIENT) | set(CLOSED) == set(ROSTER)
 
 
 @pytest.mark.parametrize("name", ROSTER)

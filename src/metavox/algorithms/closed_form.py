@@ -76,5 +76,23 @@ def ridge(z: Tensor, y: Tensor, mask: Tensor, strength: Tensor) -> tuple[Tensor,
     return w.mT, (y_mean - z_mean @ w).squeeze(1)
 
 
+def ridge_around(w0: Tensor, z: Tensor, y: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
+    """min_W sum_frames |z W - y|^2 + sum_j s_j |W_j - W0_j|^2 -> W [B, H, Dy]: ridge shrunk to a prior map.
+
+    w0 [B, H, Dy], z [B, K, T, H], y [B, K, T, Dy], mask [B, K, T], strength s > 0 [B, H], in frames. Features are
+    divided by sqrt(s), so that no eigenvalue of what is solved is below 1. Solved in the smaller of the spaces of
+    features and frames (Woodbury).
+    """
+    root = strength.rsqrt().unsqueeze(-1)  # [B, H, 1]
+    kept = mask.flatten(1).unsqueeze(-1).to(z)  # [B, N, 1]
+    z, y = z.flatten(1, 2) * kept, y.flatten(1, 2) * kept
+    a, rest = z * root.mT, y - z @ w0
+    if z.shape[1] < z.shape[2]:
+        move = a.mT @ torch.linalg.solve(a @ a.mT + _eye(z.shape[1], z), rest)
+    else:
+        move = torch.linalg.solve(a.mT @ a + _eye(z.shape[2], z), a.mT @ rest)
+    return w0 + root * move
+
+
 def _eye(size: int, like: Tensor) -> Tensor:
     return torch.eye(size, dtype=like.dtype, device=like.device)
