@@ -13,6 +13,7 @@ from metavox.features.store import FeatureStore
 from metavox.pairing.base import Alignment, SpeakerPair
 from metavox.pairing.parallel import Parallel
 from metavox.tasks.alignments import Alignments, align_spectra, speech_frames
+from metavox.tasks.augment import VoiceAugment
 from metavox.tasks.episodes import EpisodeInfo, EpisodeSampler, TaskTable, pad
 from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
@@ -129,6 +130,15 @@ class TestSampler:
         assert torch.equal(one.batch(5).query.x, other.batch(5).query.x)
         assert not torch.equal(one.batch(5).query.x, one.batch(6).query.x)
         assert not torch.equal(one.batch(5).query.x, self.sampler(seed=1).batch(5).query.x)
+
+    def test_augmentation_changes_values_alone(self) -> None:
+        plain, other = self.sampler(), self.sampler()
+        other.augment = VoiceAugment(warp=0, colour=1)
+        one, two = plain.batch(3), other.batch(3)
+        shift = two.support.x - one.support.x  # one for a task, the same in its query; the target has its own
+        assert torch.allclose(shift, shift[:, :1, :1].expand_as(shift), atol=1e-4)
+        assert torch.allclose(two.query.x - one.query.x, shift[:, :1, :1].expand_as(one.query.x), atol=1e-4)
+        assert not torch.allclose(two.support.y - one.support.y, shift) and torch.equal(two.query.mask, one.query.mask)
 
 
 def test_padding_repeats_the_last_frame_and_masks_it() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from metavox.corpora.utterance import Utterance
+from metavox.tasks.augment import VoiceAugment
 from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.normaliser import Normaliser
 
@@ -82,11 +83,11 @@ class EpisodeSampler:
 
     def __init__(
         self, table: TaskTable, spectrum: np.ndarray, rows: np.ndarray, columns: slice, normaliser: Normaliser,
-        tasks: int, shots: int, queries: int, frames: int, seed: int,
+        tasks: int, shots: int, queries: int, frames: int, seed: int, augment: VoiceAugment | None = None,
     ) -> None:  # fmt: skip
         self.table, self.spectrum, self.rows, self.columns = table, spectrum, rows, columns
         self.normaliser, self.tasks, self.shots, self.queries = normaliser, tasks, shots, queries
-        self.frames, self.seed = frames, seed
+        self.frames, self.seed, self.augment = frames, seed, augment
 
     def batch(self, index: int) -> TaskBatch:
         """Meta-batch number `index`: B = `tasks`, K = `shots` support and `queries` query pairs of T = `frames`."""
@@ -97,7 +98,7 @@ class EpisodeSampler:
         step = start[..., None] + np.arange(self.frames)  # [B, K + Q, T]
         mask = torch.from_numpy(step < length[..., None])
         rows = self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)]  # [B, K + Q, T, 2]
-        x, y = (self._gather(rows[..., side]) for side in (0, 1))
+        x, y = (self._gather(rows[..., side], rng) for side in (0, 1))
         cut = lambda part: Pairs(x[:, part], y[:, part], mask[:, part])  # noqa: E731
         return TaskBatch(cut(slice(0, self.shots)), cut(slice(self.shots, None)))
 
@@ -116,8 +117,11 @@ class EpisodeSampler:
         query = np.argsort(key + 2.0 * (taken | (fold == support_fold)), axis=1)[:, : self.queries]
         return np.take_along_axis(pair, np.concatenate([support, query], axis=1), axis=1)
 
-    def _gather(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.normaliser.normalise(np.asarray(self.spectrum[rows][..., self.columns])))
+    def _gather(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        frames = np.asarray(self.spectrum[rows][..., self.columns])
+        if self.augment:
+            frames = self.augment(frames, self.normaliser.scale, rng)
+        return torch.from_numpy(self.normaliser.normalise(frames))
 
 
 def pad(sequences: Sequence[np.ndarray], count: int, length: int) -> tuple[Tensor, Tensor]:

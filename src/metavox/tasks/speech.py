@@ -15,6 +15,7 @@ from metavox.features.frames import Features
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Pairing, SpeakerPair
 from metavox.tasks.alignments import Alignments, Group, speech_frames
+from metavox.tasks.augment import VoiceAugment
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes, EpisodeSampler, TaskTable, UtterancePair, stack_episodes
 from metavox.tasks.fixed import batches, draw_episode
@@ -45,6 +46,7 @@ class SpeechTasks(pl.LightningDataModule):
         validation_tasks, test_tasks: at most this many fixed tasks; each is scored on up to `test_queries` utterances.
         pieces: cut recordings into pieces of this many seconds (for corpora with one long recording a speaker).
         workers: processes for analysis and alignment; None for all cores.
+        augment: makes training voices other voices, a new one for every task; None leaves them as they are.
         settings: the corpus's own keys of the dataset config, which `corpus` has been built from.
     """
 
@@ -52,7 +54,8 @@ class SpeechTasks(pl.LightningDataModule):
         self, corpus: Corpus, features: Features, pairing: Pairing, split: SpeakerSplit, cache: str, shots: int = 5,
         queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 60,
         validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
-        seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None, **settings: object,
+        seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None,
+        augment: VoiceAugment | None = None, **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
@@ -62,6 +65,9 @@ class SpeechTasks(pl.LightningDataModule):
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
         self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
+        self.augment = augment
+        if augment:
+            augment.check(features)
         self.grid = sorted({*(test_shots or [shots])})
         self.depth = max(shots, *self.grid)
         self.limits = {"train": voice_pairs, "validation": validation_tasks, "tuning": validation_tasks,
@@ -197,7 +203,7 @@ class SpeechTasks(pl.LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         sampler = EpisodeSampler(
             self.table, self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser,
-            self.meta_batch, self.shots, self.queries, self.frames, self.seed,
+            self.meta_batch, self.shots, self.queries, self.frames, self.seed, self.augment,
         )  # fmt: skip
         return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch), batch_size=None)
 
