@@ -14,7 +14,7 @@ from metavox.app.paper_table import table
 from metavox.errors import ConfigError
 from roster import CONF
 
-PAPERS = sorted(path.stem for path in (CONF / "experiment" / "paper").glob("*.yaml"))
+PAPERS = sorted(p.stem for p in (CONF / "experiment" / "paper").glob("*.yaml") if "train_shots:" in p.read_text())
 
 
 def settings(name: str, output: Path, scale: str = "quick") -> dict[str, Any]:

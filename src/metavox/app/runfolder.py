@@ -5,7 +5,7 @@ import io
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
+from metavox.evaluation.eer import TRIAL
 from metavox.report.settings import flatten
 from metavox.workers import cores
 
@@ -23,6 +24,7 @@ COLUMNS = (
     *("dataset", "pairing", "algorithm", "seed", "source", "target", "voices"),
     *("shots", "steps", "lr", "metric", "convention", "value"),
 )
+TRIALS = ("algorithm", "seed", "source", "target", "against", "shots", "steps", "score")
 FREE = ("logger", "callbacks", "resume", "trainer.accelerator", "trainer.devices", "trainer.enable_", "trainer.log_")
 """Settings that may differ when a run goes on: they say how it is run and watched, not what is computed."""
 
@@ -49,32 +51,53 @@ class RunFolder:
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of results.csv, none where there is no such file."""
-        file = self.path / "results.csv"
-        return list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
+        return read_rows(self.path / "results.csv")
+
+    def trials(self) -> list[dict[str, str]]:
+        """The rows of trials.csv, none where nothing was verified."""
+        return read_rows(self.path / "trials.csv")
 
     def algorithms(self) -> set[str]:
         """The algorithms whose results are there."""
         return {row["algorithm"] for row in self.rows()}
 
     def add_rows(self, algorithm: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Adds the test results of one algorithm, all or nothing."""
+        """Adds the test results of one algorithm, all or nothing: to results.csv a row per test task x inner steps x
+        metric, to trials.csv the trials of a speaker verification."""
         choices = self.config["choices"]
         common = {"dataset": choices["dataset"], "pairing": choices["pairing"], "algorithm": algorithm,
                   "seed": self.config["seed"]}  # fmt: skip
-        self.write_rows([*self.rows(), *({**common, **row} for row in rows)])
-
-    def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
-        """results.csv: one row per test task x inner steps x metric."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_whole(self.path / "results.csv", text.getvalue().encode())
+        full = [{**common, **row} for row in rows]
+        trials = [_trial(row) for row in full if row["metric"] == TRIAL]
+        if trials:  # first: the rows of results.csv say that the algorithm is done
+            before = [row for row in self.trials() if row["algorithm"] != algorithm]
+            write_rows(self.path / "trials.csv", TRIALS, [*before, *trials])
+        found = [row for row in full if row["metric"] != TRIAL]
+        write_rows(self.path / "results.csv", COLUMNS, [*self.rows(), *found])
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """summary.json; null where a number is not defined, since JSON has no nan."""
         plain = json.loads(json.dumps(summary), parse_constant=lambda _: None)
         write_whole(self.path / "summary.json", json.dumps(plain, indent=2).encode())
+
+
+def _trial(row: Mapping[str, Any]) -> dict[str, Any]:
+    known = {**row, "against": row["convention"] or row["target"], "score": row["value"]}
+    return {name: known[name] for name in TRIALS}
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, none where there is no such file."""
+    return list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
+
+
+def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """A whole CSV file of rows that have the `columns` or fewer."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(file, text.getvalue().encode())
 
 
 class Busy(MetavoxError):

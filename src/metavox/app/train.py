@@ -21,10 +21,12 @@ from metavox.app.paper import run_paper
 from metavox.app.rehearsal import rehearse
 from metavox.app.retest import retested, trained
 from metavox.app.runfolder import RunFolder, load_yaml, locked
+from metavox.app.speech_paper import run_speech_paper
 from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
+from metavox.evaluation.eer import TRIAL
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
@@ -41,11 +43,14 @@ WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", 
 def train(config: DictConfig) -> float:
     """Runs or resumes the experiment of `config`; returns the validation loss for hyperparameter searches, which must
     never see a test metric."""
+    hydra = HydraConfig.get()
     if config.paper:
-        folder = run_paper(OmegaConf.to_container(config.paper, resolve=True))
+        if "folds" in config.paper:
+            folder = run_speech_paper(config, run, list(hydra.overrides.task))
+        else:
+            folder = run_paper(OmegaConf.to_container(config.paper, resolve=True))
         log.info("\n%s\nfiles: %s", (folder / "table.md").read_text(), folder)
         return 0.0
-    hydra = HydraConfig.get()
     if config.resume:
         config = _resumed(config, hydra.overrides.task)
     elif config.test:
@@ -163,9 +168,13 @@ def scorer(config: DictConfig, data: Any, own: int) -> SpeechScorer | None:
     if not data.normaliser:
         return None
     at = config.evaluation.get("listen_steps")
+    voices: dict[str, dict[str, Any]] = {}
+    for info in data.episodes["test"]:
+        voices.setdefault(info.target, {}).update({t.id: t for _, t in (*info.support, *info.query)})
     return SpeechScorer(
-        data.store, data.normaliser, data.pairing.parallel, listeners(config), [own] if at is None else list(at)
-    )
+        data.store, data.normaliser, data.pairing.parallel, listeners(config), [own] if at is None else list(at),
+        {speaker: list(recordings.values()) for speaker, recordings in voices.items()},
+    )  # fmt: skip
 
 
 def listeners(config: DictConfig) -> list[Any]:
@@ -211,7 +220,8 @@ def at_shots(rows: Sequence[Any], shots: int) -> list[Any]:
 
 def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[str, float]:
     """{"metric/convention": mean over tasks} of one algorithm at one K after one number of inner steps."""
-    chosen = [{**row, "algorithm": ""} for row in rows if (row["shots"], row["steps"]) == (shots, steps)]
+    own = [row for row in rows if (row["shots"], row["steps"]) == (shots, steps) and row["metric"] != TRIAL]
+    chosen = [{**row, "algorithm": ""} for row in own]
     return {metric: cells[""][str(steps)]["mean"] for metric, cells in summarise(chosen).items()}
 
 

@@ -1,9 +1,9 @@
 """Metrics that listen: each hears the converted waves of one task, and what to compare them with."""
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ class Said(NamedTuple):
 
     `targets` and `sources` are recordings of the two voices, never the one that the clip was made from or should
     equal. `text` is what was said, where it is known; `twin` the target's own recording of it, where there is one.
+    `impostors` give the recordings of each other test speaker.
     """
 
     clip: Clip
@@ -38,6 +39,7 @@ class Said(NamedTuple):
     sources: Sequence[Clip]
     text: str | None = None
     twin: Clip | None = None
+    impostors: Mapping[str, Callable[[], Sequence[Clip]]] = MappingProxyType({})
 
 
 class Listener(Protocol):

@@ -44,11 +44,16 @@ class Secs:
 
     def similarity(self, clip: Clip, voice: Sequence[Clip]) -> float:
         """Cosine of a clip to the centroid of some recordings of a voice, nan where one of them cannot be embedded."""
-        own, others = self.embed(clip), [e for e in map(self.embed, voice) if e is not None]
-        if own is None or not others:
-            return float("nan")
-        centroid = np.mean(others, axis=0)
-        return float(own @ centroid / np.linalg.norm(centroid))
+        own, centroid = self.embed(clip), self.centroid(voice)
+        return float("nan") if own is None or centroid is None else float(own @ centroid)
+
+    def centroid(self, voice: Sequence[Clip]) -> np.ndarray | None:
+        """Mean embedding [256] of some recordings, of length 1; None without speech enough in any."""
+        known = [e for e in map(self.embed, voice) if e is not None]
+        if not known:
+            return None
+        mean = np.mean(known, axis=0)
+        return mean / np.linalg.norm(mean)
 
     def embed(self, clip: Clip) -> np.ndarray | None:
         """Embedding [256] of length 1, remembered as long as the clip lives; None without speech enough."""

@@ -1,7 +1,8 @@
 """Speech metrics of converted utterances, each with its floor (identity) and its ceiling (copy-synthesis)."""
 
-from collections.abc import Collection, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache, partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -29,14 +30,15 @@ class SpeechScorer:
     """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
     `listeners` are slow metrics on waves: they hear the outputs after the numbers of inner steps in `listen_steps`.
+    `voices` are the recordings of all target speakers of the test, with whom a target may be confused.
     """
 
     def __init__(
         self, store: FeatureStore, normaliser: Normaliser, parallel: bool, listeners: Sequence[Listener] = (),
-        listen_steps: Collection[int] = (),
+        listen_steps: Collection[int] = (), voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
-        self.listeners, self.listen_steps = listeners, set(listen_steps)
+        self.listeners, self.listen_steps, self.speakers = listeners, set(listen_steps), voices
         self.recording = lru_cache(REMEMBERED)(self._recording)
 
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
@@ -83,14 +85,18 @@ class SpeechScorer:
     def _listen(self, info: EpisodeInfo, clips: Sequence[Clip], side: int) -> list[Score]:
         """`side` says whose words the clips are: 0 the source's, 1 the target's."""
         voices = [[self.recording(pair[s]) for pair in (*info.query, *info.support)] for s in (0, 1)]
+        impostors = {name: partial(self._recordings, name) for name in self.speakers if name != info.target}
         said = [
             Said(
                 clip, _others(voices[1], i), _others(voices[0], i), info.query[i][side].text,
-                voices[1][i] if self.parallel else None,
+                voices[1][i] if self.parallel else None, impostors,
             )
             for i, clip in enumerate(clips)
         ]  # fmt: skip
         return [score for listener in self.listeners for score in listener(said)]
+
+    def _recordings(self, speaker: str) -> list[Clip]:
+        return [self.recording(utterance) for utterance in self.speakers[speaker]]
 
     def _recording(self, utterance: Utterance) -> Clip:
         rate = self.features.rate
