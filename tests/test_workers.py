@@ -58,3 +58,16 @@ def test_a_worker_has_one_thread_and_this_process_keeps_its_own(monkeypatch: pyt
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert set(parallel_map(threads, range(3), 3, "test", 2)) == {"1"}
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_workers_start_within_a_job_of_joblib() -> None:
+    """Whose processes have a start method of their own, which spawned children do not know."""
+    joblib = pytest.importorskip("joblib")
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        found = joblib.Parallel()(joblib.delayed(total)(n) for n in (3, 4))
+    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+    assert found == [5, 14]
+
+
+def total(n: int) -> int:
+    return sum(parallel_map(square, range(n), n, "nested", 2))

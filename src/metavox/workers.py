@@ -2,11 +2,13 @@
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from functools import cache
+from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -41,7 +43,9 @@ def parallel_map(
 
 
 def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):  # within joblib's workers: "loky",
+        set_start_method("spawn", force=True)  # which a spawned child would be told to use, and does not know
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # for the children: this process has its threads already
     try:
@@ -63,13 +67,19 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent is killed would wait for its next item forever."""
-    parent = parent_process()
-    assert parent is not None
+@cache
+def end_with_parent() -> None:
+    """Ends this process when the one that started it as a worker ends. A worker whose parent is killed would wait for
+    its next item forever, and a sweep's job would go on in a folder that a resumed sweep needs."""
+    parent, pid = parent_process(), os.getppid()
 
     def follow() -> None:
-        parent.join()
+        assert parent is not None
+        while os.name == "posix" and os.getppid() == pid:  # joblib gives its workers nothing to join
+            time.sleep(0.2)
+        if os.name != "posix":
+            parent.join()
         os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
+    if parent is not None:
+        threading.Thread(target=follow, daemon=True).start()

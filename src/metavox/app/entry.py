@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.app import hydra_errors
 from metavox.app.arguments import quoted
 from metavox.errors import ConfigError, MetavoxError
+from metavox.workers import end_with_parent
 
 # Before torch is loaded. Threads that spin while they wait make a run several times slower as soon as another job
 # shares the cores.
@@ -115,6 +116,7 @@ def guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Res
     In a multirun it is raised on, so that Hydra counts the job as failed and goes on with the others. The environment
     variable METAVOX_TRACEBACK=1 shows where it came from.
     """
+    end_with_parent()
     try:
         try:
             return function(config)
