@@ -147,7 +147,7 @@ def reason(result: Any) -> str:
 
 def summary(folder: Path, jobs: int, failed: Mapping[str, str]) -> str:
     """The last words of a sweep."""
-    lines = [f"{jobs - len(failed)} of {jobs} jobs are done; tables: python -m metavox.report {folder}/*"]
+    lines = [f"{jobs - len(failed)} of {jobs} jobs are done; tables: python -m metavox.report {folder}"]
     lines += [f"failed: {name}: {why}" for name, why in failed.items()]
     if failed:
         lines.append(f"go on with what is missing: python train.py resume={folder}")
