@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from conftest import ROOT, compose_train
 from metavox.app.build import build
 from metavox.app.checks import check
+from metavox.app.reference import reference
 from metavox.errors import ConfigError
 
 GROUPS = (
@@ -102,3 +103,7 @@ def test_bad_arguments_are_one_sentence_with_the_key() -> None:
 def test_a_misspelt_key_is_refused() -> None:
     with pytest.raises(ConfigCompositionException, match="algorthm"):
         compose_train("algorthm.inner.lr=1")
+
+
+def test_the_config_reference_is_what_the_configs_say() -> None:
+    assert (ROOT / "docs/config.md").read_text() == reference(), "python -m metavox.app.reference > docs/config.md"
