@@ -28,7 +28,7 @@ def test_meta_gradients_agree(name: str, model: str, dtype: torch.dtype) -> None
     tasks = batch(dtype=dtype)
     gradients = [meta_gradient(build(name, engine_of(name, e), model=model).to(dtype), tasks) for e in BOTH]
     assert gradients[0].norm() > 0
-    rounding = 10 if name == "imaml" else 1  # conjugate gradients multiply it
+    rounding = 10 if (name, model) == ("imaml", "transformer") else 1  # conjugate gradients multiply it
     assert relative(*gradients) < rounding * TOLERANCE[dtype]
 
 

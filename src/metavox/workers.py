@@ -71,11 +71,11 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
 def end_with_parent() -> None:
     """Ends this process when the one that started it as a worker ends. A worker whose parent is killed would wait for
     its next item forever, and a sweep's job would go on in a folder that a resumed sweep needs."""
-    parent, pid = parent_process(), os.getppid()
+    parent = parent_process()
 
     def follow() -> None:
         assert parent is not None
-        while os.name == "posix" and os.getppid() == pid:  # joblib gives its workers nothing to join
+        while os.name == "posix" and os.getppid() == parent.pid:  # joblib gives its workers nothing to join
             time.sleep(0.2)
         if os.name != "posix":
             parent.join()

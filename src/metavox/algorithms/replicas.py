@@ -17,7 +17,8 @@ def replicated(algorithms: Sequence[Algorithm]) -> Algorithm:
     """R algorithms that differ in their parameters only, as one whose every parameter is [R, ...].
 
     A batch then holds R equal shares of tasks, one after the other; replica r sees its share alone, and the outer loss
-    is the sum of theirs. For networks whose layers take a task axis, or that learn nothing. Raises ConfigError for others.
+    is the sum of theirs. For networks whose layers take a task axis, or that learn nothing; raises ConfigError for
+    others.
     """
     if len(algorithms) == 1:
         return algorithms[0]

@@ -12,9 +12,10 @@ from metavox.app.entry import CONF
 LINE = re.compile(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>(?:[^#'\"]|'[^']*'|\"[^\"]*\"|(?<! )#)*)(?P<comment># .*)?")
 OPENING = """# Config reference
 
-Made from `conf/` by `python -m metavox.app.reference > docs/config.md`; a test keeps it true. Every line can be overridden on the
-command line: `key=value` for the keys of `train` and `adapt`, `group=option` to choose, `group.key=value` within the choice
-(`dataset.shots=1`, `algorithm.inner.lr=0.03`). `null` is "not set"; `${...}` is taken from another key.
+Made from `conf/` by `python -m metavox.app.reference > docs/config.md`; a test keeps it true. Every line can be
+overridden on the command line: `key=value` for the keys of `train` and `adapt`, `group=option` to choose,
+`group.key=value` within the choice (`dataset.shots=1`, `algorithm.inner.lr=0.03`). `null` is "not set"; `${...}` is
+taken from another key.
 """
 
 

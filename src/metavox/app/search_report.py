@@ -55,6 +55,8 @@ def picture(trials: Sequence[Any], metric: str, space: Mapping[str, Mapping[str,
         if key and space[key].get("log"):
             panel.set_xscale("log")
     panels[0].set_ylabel(metric)
+    if all(t.value > 0 for t in trials if t.value is not None):
+        panels[0].set_yscale("log")  # a trial that explodes would flatten all others
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
     return file.getvalue()
