@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from metavox.algorithms.baselines import Joint
 from metavox.algorithms.engines.vectorised import Vectorised
 from metavox.algorithms.gradient import InnerLoop
-from metavox.algorithms.imaml import IMAML
+from metavox.algorithms.imaml import IMAML, conjugate_gradients
 from metavox.algorithms.loss import masked_mse
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.meta_sgd import MetaSGD
 from metavox.algorithms.replicas import replicated
 from metavox.algorithms.reptile import Reptile, pooled
+from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch
+from metavox.tasks.sinusoid import SinusoidTasks
 from roster import TRAINED, batch, build, meta_gradient, pairs
 
 DOUBLE = torch.float64
@@ -302,3 +304,21 @@ def test_meta_sgd_learns_its_rates() -> None:
     assert isinstance(algorithm, MetaSGD)
     meta_gradient(algorithm, batch())
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in algorithm.alpha)
+
+
+def test_conjugate_gradients_stop_where_the_system_is_not_positive() -> None:
+    """Of a concave piece of the support loss; to follow the curve there leads to infinity."""
+    target = torch.tensor([[1.0, 2.0], [1.0, 2.0]], dtype=torch.float64)
+    matrices = torch.tensor([[[2.0, 0.5], [0.5, 1.0]], [[-2.0, 0.0], [0.0, -1.0]]], dtype=torch.float64)
+    found = conjugate_gradients(lambda v: (matrices @ v.unsqueeze(-1)).squeeze(-1), target, 5)
+    torch.testing.assert_close(found[0], torch.linalg.solve(matrices[0], target[0]))
+    torch.testing.assert_close(found[1], target[1])
+
+
+def test_imaml_learns_where_the_support_loss_is_concave() -> None:
+    """Sine waves at the start of training: without that stop nearly every task would be lost."""
+    torch.manual_seed(0)
+    algorithm = IMAML(MLP(1, 1, hidden=[40, 40], context=0, residual=False), InnerLoop(lr=0.02, steps=10))
+    sines = SinusoidTasks(frequency=(0.8, 1.2), seed=0)
+    lost = [algorithm.outer_loss(sines.batch(i, 8, 10, 10))[1]["diverged"] for i in range(5)]
+    assert not any(lost)

@@ -63,13 +63,21 @@ class IMAML(GradientAlgorithm):
 
 
 def conjugate_gradients(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int) -> Tensor:
-    """x [B, N] with A x = target, for B symmetric matrices A at once, given v -> A v."""
+    """x [B, N] with A x = target, for B symmetric matrices A at once, given v -> A v.
+
+    Where A is not positive (a concave piece of the support loss) a system stops with what it has, at least `target`
+    itself (Steihaug 1983): to go on would be to go to infinity.
+    """
     x, r = torch.zeros_like(target), target
     p, rr = r, r.square().sum(1, keepdim=True)
-    for _ in range(iterations):
+    going = torch.ones_like(rr, dtype=torch.bool)
+    for i in range(iterations):
         ap = product(p)
-        step = rr / (p * ap).sum(1, keepdim=True).clamp_min(torch.finfo(rr.dtype).tiny)
-        x, r = x + step * p, r - step * ap
+        curvature = (p * ap).sum(1, keepdim=True)
+        going = going & (curvature > 0)
+        step = torch.where(going, rr / curvature, 0.0)
+        x = torch.where(going, x + step * p, target if i == 0 else x)
+        r = r - step * ap
         before, rr = rr, r.square().sum(1, keepdim=True)
         p = r + rr / before.clamp_min(torch.finfo(rr.dtype).tiny) * p
     return x
