@@ -186,6 +186,11 @@ def test_similarities_are_means_over_speakers() -> None:
     assert cells(rows, [])["secs", "maml", "5"].value == pytest.approx((0.3 + 0.9) / 2)
 
 
+def test_what_no_step_changes_is_counted_once() -> None:
+    rows = [trial("x", a, 0.5, "identity", s) for s in ("0", "5") for a in ("x", "y")]
+    assert cells([], rows)["eer", "identity", "none"].trials == "1 + 1"
+
+
 def test_an_unknown_scale_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r"paper\.scale=huge: use one of quick, full"):
         run_speech_paper(preset("paper.scale=huge"), lambda *_: None, [])

@@ -35,14 +35,14 @@ def cells(results: Sequence[Row], trials: Sequence[Row]) -> dict[tuple[str, str,
     """(metric, algorithm, steps) -> figure: `eer` over all trials together, every other metric over target speakers."""
     found: dict[tuple[str, str, str], Cell] = {}
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in trials:
+    for row in _once(trials):
         groups[row["algorithm"], _column(row)].append(row)
     for (algorithm, steps), rows in groups.items():
         rate = pooled_rate(rows)
         ends, kinds = (100 * rate.low, 100 * rate.high), f"{rate.genuine} + {rate.impostor}"
         found["eer", algorithm, steps] = Cell(100 * rate.value, *ends, rate.speakers, kinds)
     values: dict[tuple[str, str, str], dict[tuple[str, str], float]] = defaultdict(dict)
-    for row in results:
+    for row in _once(results):
         values[row["metric"], row["algorithm"], _column(row)][row["source"], row["target"]] = float(row["value"])
     for key, tasks in values.items():
         mean = summarise_tasks(tasks)
@@ -50,8 +50,17 @@ def cells(results: Sequence[Row], trials: Sequence[Row]) -> dict[tuple[str, str,
     return found
 
 
+def _unadapted(row: Row) -> bool:
+    return row["algorithm"] in (*CEILINGS, "identity")
+
+
 def _column(row: Row) -> str:
-    return NONE if row["algorithm"] in (*CEILINGS, "identity") else row["steps"]
+    return NONE if _unadapted(row) else row["steps"]
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Without the repetitions of what no step changes, which is listed under every number of steps."""
+    return [row for row in rows if not _unadapted(row) or row["steps"] == "0"]
 
 
 def write_tables(folder: Path, paper: Mapping[str, Any], results: Sequence[Row], trials: Sequence[Row]) -> None:
