@@ -47,7 +47,7 @@ def test_every_algorithm_is_scored_at_the_steps_of_the_main_one(cache: Path, tmp
     run(config, tmp_path, [])
     steps = {(r["algorithm"], int(r["steps"])) for r in rows(tmp_path)}
     assert {("identity", 1), ("identity", 3), ("scratch", 1), ("scratch", 3)} <= steps
-    assert "all metrics after 3 inner steps" in (tmp_path / "tables.txt").read_text()
+    assert "all metrics (dataset espeak, shots 2, steps 3)" in (tmp_path / "tables.txt").read_text()
 
 
 def command_line(program: str, *arguments: str) -> str:
@@ -66,7 +66,7 @@ def command_line(program: str, *arguments: str) -> str:
     [
         ("train", ["algorthm.inner.lr=1"], "algorthm.inner.lr; did you mean algorithm.inner.lr?"),
         ("train", ["dataset=folder", "dataset.rot=x"], "did you mean dataset.root?"),
-        ("train", ["shots=1"], "did you mean dataset.shots?"),
+        ("train", ["shots=1"], "did you mean evaluation.shots or dataset.shots?"),
         ("train", ["algorithm=mamll"], "no algorithm=mamll; did you mean maml?"),
         ("train", ["dataset.split.test=a (b)"], "two pairs of quotes"),
         ("train", ["dataset=folder"], "dataset.root has no value"),

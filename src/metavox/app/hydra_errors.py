@@ -44,7 +44,9 @@ def _no_choice(missing: str, folder: Path, options: Sequence[str]) -> str:
 def _guess(wrong: str, names: Sequence[str]) -> str:
     last = [name for name in names if name.split(".")[-1] == wrong.split(".")[-1]]
     found = last if "." not in wrong and last else get_close_matches(wrong, names, 1)
-    return f"; did you mean {found[0]}?" if found else f"; there are {', '.join(n for n in names if '.' not in n)}"
+    if found:
+        return f"; did you mean {' or '.join(found[:3])}?"
+    return f"; there are {', '.join(n for n in names if '.' not in n)}"
 
 
 def _settings(folder: Path, name: str, arguments: Sequence[str]) -> list[str]:
