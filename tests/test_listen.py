@@ -148,7 +148,8 @@ def clip(number: int) -> Clip:
 def test_word_errors_are_pooled_over_the_words_of_a_task() -> None:
     wer = Parrot("a cat sat", "no")
     said = [Said(clip(0), [], [], "A cat, SAT!"), Said(clip(1), [], [], "yes"), Said(clip(0), [], [], None)]
-    assert wer(said) == [("wer", "parrot", pytest.approx(1 / 4))]
+    characters = 3 / len("a cat satyes")  # yes heard as no
+    assert wer(said) == [("wer", "parrot", pytest.approx(1 / 4)), ("cer", "parrot", pytest.approx(characters))]
 
 
 def test_without_transcripts_there_is_no_word_error_rate_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -176,7 +177,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch, get_model: Any) -> None:
 
 def test_wav2vec2_collapses_its_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle(monkeypatch, lambda: Spells("-|ABL", "BALL|AB"))
-    assert Wav2Vec2("FAKE")([Said(clip(0), [], [], "Ball, ab")]) == [("wer", "fake", 0)]
+    assert Wav2Vec2("FAKE")([Said(clip(0), [], [], "Ball, ab")]) == [("wer", "fake", 0), ("cer", "fake", 0)]
 
 
 def test_wav2vec2_says_what_it_could_not_fetch(monkeypatch: pytest.MonkeyPatch) -> None:

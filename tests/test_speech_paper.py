@@ -144,6 +144,16 @@ def test_the_preset_composes_at_both_scales() -> None:
     assert all(row["seen"] in SEEN for row in printed) and len(printed) == 18
 
 
+def test_the_table_of_knn_vc_composes_at_both_scales() -> None:
+    chosen = {"dataset": "librispeech", "pairing": "nearest", "model": "mlp", "algorithm": "maml"}
+    for scale, listen, test in (("full", "[secs,wer_wav2vec2]", "test-clean"), ("quick", "[secs,wer]", "test-other")):
+        wanted = ("experiment=paper/baas2023_knn_vc", f"paper.scale={scale}", f"listen={listen}", "dataset.root=DIR")
+        plain = OmegaConf.to_container(compose_train(*wanted, **chosen), resolve=True)
+        assert plain["dataset"]["subsets"]["test"] == [test] and len(plain["listen"]) == 2
+        assert {*plain["paper"]["metrics"]} == {"wer", "cer", "secs"} and plain["evaluation"]["listen_steps"] == [5]
+        assert all(row["seen"] in SEEN for m in plain["paper"]["metrics"].values() for row in m["printed"])
+
+
 def write_fold(place: Path, config: DictConfig, voices: Sequence[str]) -> None:
     """What a run of a fold leaves: MAML is perfect after five steps and a coin before."""
     score = {"0": lambda own: 0.5, "5": lambda own: float(own)}

@@ -1,4 +1,4 @@
-"""Word error rate of a speech recogniser against the transcript: is it still intelligible?
+"""Word and character error rates of a speech recogniser against the transcript: is it still intelligible?
 
 A recogniser errs on natural speech too: read the rates beside those of `natural` and `copy-synthesis`.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torchmetrics.functional.text import word_error_rate
+from torchmetrics.functional.text import char_error_rate, word_error_rate
 
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import MetavoxError
@@ -23,7 +23,7 @@ RATE = 16000  # Hz, both recognisers'
 
 class Wer(ABC):
     """`wer`: wrong, missing and superfluous words over the words of the transcripts of a task, without case and
-    punctuation. The convention names the recogniser."""
+    punctuation; `cer`: the same of characters. The convention names the recogniser."""
 
     name: str
     warned = False
@@ -37,7 +37,8 @@ class Wer(ABC):
             self.warned = True
             return []
         heard, texts = map(list, zip(*pairs, strict=True))
-        return [Score("wer", self.name, float(word_error_rate(heard, texts)))]
+        rates = {"wer": word_error_rate(heard, texts), "cer": char_error_rate(heard, texts)}
+        return [Score(metric, self.name, float(rate)) for metric, rate in rates.items()]
 
     def words(self, clip: Clip) -> str:
         """What was heard."""
