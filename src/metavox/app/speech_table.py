@@ -110,8 +110,9 @@ def _text(cell: Cell | None, digits: int) -> str:
 def _legend(paper: Mapping[str, Any], found: Mapping[tuple[str, str, str], Cell]) -> list[str]:
     speakers = max((cell.speakers for cell in found.values()), default=0)
     trials = sorted({cell.trials for cell in found.values() if cell.trials})
+    rates = f"; genuine + impostor trials of an EER: {', '.join(trials)}" if trials else ""
     return [
         f"Made by `{paper['command']}`. Scale **{paper['scale']}**: {paper['scales'][paper['scale']]['label']}",
-        f"Ours: {speakers} test speakers in {len(paper['folds'])} fold(s); genuine + impostor trials of an EER: "
-        f"{', '.join(trials)}. In brackets 95 % by bootstrap over target speakers.",
+        f"Ours: {speakers} test speakers in {len(paper['folds'])} fold(s){rates}. In brackets 95 % over target "
+        "speakers, by bootstrap, or by Student's t where they are fewer than six.",
     ]
