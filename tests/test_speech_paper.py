@@ -179,7 +179,7 @@ def test_folds_are_run_once_and_pooled_into_one_table(tmp_path: Path) -> None:
     text = (tmp_path / "table.md").read_text()
     (ours,) = [line for line in text.splitlines() if line.startswith("| **ours**: MAML") and "50.0" in line]
     assert ours.startswith("| **ours**: MAML | - | - | 50.0 [50.0, 50.0] | 0.0 [0.0, 0.0] | - |")
-    assert "| Meta-TTS, LibriTTS | R | - | 46.8 | 21.3 | 17.8 | 16.0 | 14.7 | 13.5 |" in text
+    assert "| Meta-TTS, LibriTTS | R | - | 46.83 | 21.3 | 17.76 | 16 | 14.68 | 13.53 |" in text
     assert "Scale **quick**: orders only" in text and "Not the same task" in text and "7 + 10" in text
     assert "worse" not in text and "better |" not in text
     (tmp_path / "fold-1" / "summary.json").unlink()

@@ -87,7 +87,7 @@ def table(paper: Mapping[str, Any], found: Mapping[tuple[str, str, str], Cell]) 
             lines.append(_line([f"**ours**: {label}", "-", *own]))
         for row in settings["printed"]:
             known = {str(step): value for step, value in row["values"].items()}
-            lines.append(_line([row["row"], row["seen"], *(_number(known.get(s), settings["digits"]) for s in steps)]))
+            lines.append(_line([row["row"], row["seen"], *(f"{known[s]:g}" if s in known else "-" for s in steps)]))
     marks = sorted({row["seen"] for settings in paper["metrics"].values() for row in settings["printed"]})
     return "\n".join([*lines, "", *_legend(paper, found), *(f"{mark}: {SEEN[mark]}." for mark in marks), ""])
 
@@ -96,14 +96,10 @@ def _line(values: Sequence[str]) -> str:
     return f"| {' | '.join(values)} |"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 def _text(cell: Cell | None, digits: int) -> str:
     if cell is None:
         return "-"
-    value, low, high = (_number(v, digits) for v in cell[:3])
+    value, low, high = (f"{v:.{digits}f}" for v in cell[:3])
     return value if low == "nan" else f"{value} [{low}, {high}]"
 
 
