@@ -1,16 +1,14 @@
 """ALPaCA (Harrison et al. 2018, arXiv 1807.08912): linear regression on learned features around a learned prior."""
 
 import math
-from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps, refuse_lr
-from metavox.algorithms.closed_form import ridge_around, targets
+from metavox.algorithms.base import Adapted, StepFree
+from metavox.algorithms.closed_form import network_with_head, ridge_around, targets
 from metavox.algorithms.loss import masked_mse
-from metavox.errors import ConfigError
 from metavox.models.base import Linear, MappingNetwork, ZeroLinear
 from metavox.tasks.batch import Pairs, TaskBatch
 
@@ -18,7 +16,7 @@ PACE = 30.0
 """How much faster than the network the linear prior and the logarithms of the strengths learn: they have far to go."""
 
 
-class ALPaCA(MetaAlgorithm):
+class ALPaCA(StepFree):
     """W = W0 + (Z'Z + S)^-1 Z'(Y - Z W0) on Z = [x, features(x), 1] of the support; L_Q through the solve trains all.
 
     W0, the map of a voice never heard, is learned (its last columns are the network's own head), and so is the diagonal
@@ -32,25 +30,14 @@ class ALPaCA(MetaAlgorithm):
         self, model: nn.Module, strength: float = 100.0, linear: bool = True, engine: str = "vectorised"
     ) -> None:
         super().__init__(model, engine=engine)
-        head = getattr(model, "head", None)
-        if not (hasattr(model, "features") and isinstance(head, nn.Linear)):
-            raise ConfigError(
-                f"ALPaCA needs a network with features and a linear head; {type(model).__name__} has none."
-            )
-        if not strength > 0:
-            raise ConfigError(f"ALPaCA strength={strength}: give a number above 0.")
-        network = cast(MappingNetwork, model)
-        size = head.in_features + 1 + linear * network.input_dim
+        network = network_with_head("ALPaCA", model, strength)
+        size = cast(Linear, network.head).in_features + 1 + linear * network.input_dim
         self.linear = ZeroLinear(network.input_dim, network.output_dim, bias=False) if linear else None
         self.log_strength = nn.Parameter(torch.full((size,), math.log(strength) / PACE))
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """weight [B, Dy, F] on the features and bias [B, Dy], the same for every number of steps."""
-        check_steps(at)
-        refuse_lr("ALPaCA", lr)
-        with torch.no_grad():
-            found = self.solve(support)
-        return [found for _ in at]
+    def fit(self, support: Pairs) -> Adapted:
+        """weight [B, Dy, F] on the features and bias [B, Dy]."""
+        return self.solve(support)
 
     def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
         """x [B, K, T, Dx] -> y_hat [B, K, T, Dy]"""

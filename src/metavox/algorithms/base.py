@@ -106,10 +106,24 @@ class MetaAlgorithm(nn.Module):
         return (losses.view_as(kept) * kept).sum(1).div(kept.sum(1)).sum()
 
 
-def refuse_lr(name: str, lr: float | None) -> None:
-    """For algorithms without a global inner learning rate. Raises ConfigError when one is given."""
-    if lr is not None:
-        raise ConfigError(f"{name} has no inner learning rate to replace: leave lr out.")
+class StepFree(MetaAlgorithm):
+    """An algorithm that fits a voice in one go: every number of inner steps gives the same one."""
+
+    title: ClassVar[str] = ""  # in messages, where it is not the name of the class
+
+    def fit(self, support: Pairs) -> Adapted:
+        """What a voice consists of, by name, each [B, ...]."""
+        raise NotImplementedError
+
+    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+        """The same for every number of steps. Raises ConfigError when given an `lr`."""
+        check_steps(at)
+        if lr is not None:
+            name = self.title or type(self).__name__
+            raise ConfigError(f"{name} has no inner learning rate to replace: leave lr out.")
+        with torch.no_grad():
+            adapted = self.fit(support)
+        return [adapted for _ in at]
 
 
 def check_steps(at: Sequence[int]) -> None:

@@ -1,11 +1,10 @@
 """The baselines that take gradient steps or none: joint training, training from scratch, the identity."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps, refuse_lr
+from metavox.algorithms.base import Adapted
+from metavox.algorithms.closed_form import ClosedForm
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
 from metavox.algorithms.reptile import pooled
 from metavox.tasks.batch import Pairs, TaskBatch
@@ -38,19 +37,17 @@ def _redraw(layer: nn.Module) -> None:
         reset()
 
 
-class Identity(MetaAlgorithm):
+class Identity(ClosedForm):
     """Changes nothing: y_hat = x. The floor of every table between equal feature spaces."""
 
-    needs_training = False
+    title = "identity"
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__(nn.Identity())
+        super().__init__()
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+    def fit(self, support: Pairs) -> Adapted:
         """There is nothing to adapt."""
-        check_steps(at)
-        refuse_lr("identity", lr)
-        return [{} for _ in at]
+        return {}
 
     def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
         """x [B, K, T, D] -> x"""

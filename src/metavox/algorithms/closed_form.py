@@ -1,39 +1,36 @@
 """What algorithms that fit a voice in one go share: the contract, ridge regression, what to leave out to choose."""
 
-from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps, refuse_lr
+from metavox.algorithms.base import StepFree
+from metavox.errors import ConfigError
+from metavox.models.base import MappingNetwork
 from metavox.tasks.batch import Pairs
 
 FOLDS = 10
 """Parts that the support set is cut into, at most, to choose a setting by what was left out."""
 
 
-class ClosedForm(MetaAlgorithm):
-    """A baseline without a network: nothing is learned beforehand, `fit` finds a voice from its support alone.
-
-    Every number of steps gives the same voice.
-    """
+class ClosedForm(StepFree):
+    """A baseline without a network: nothing is learned beforehand, `fit` finds a voice from its support alone."""
 
     needs_training = False
 
     def __init__(self) -> None:
         super().__init__(nn.Identity())
 
-    def fit(self, support: Pairs) -> Adapted:
-        """What a voice consists of, by name, each [B, ...]."""
-        raise NotImplementedError
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """The same for every number of steps. Raises ConfigError when given an `lr`."""
-        check_steps(at)
-        refuse_lr(type(self).__name__, lr)
-        with torch.no_grad():
-            adapted = self.fit(support)
-        return [adapted for _ in at]
+def network_with_head(name: str, model: nn.Module, strength: float) -> MappingNetwork:
+    """The network of an algorithm that solves for its head. Raises ConfigError when it has none, and when the
+    `strength` of the ridge is not above 0."""
+    if not (hasattr(model, "features") and isinstance(getattr(model, "head", None), nn.Linear)):
+        raise ConfigError(f"{name} needs a network with features and a linear head; {type(model).__name__} has none.")
+    if not strength > 0:
+        raise ConfigError(f"{name} strength={strength}: give a number above 0.")
+    return cast(MappingNetwork, model)
 
 
 def targets(pairs: Pairs) -> Tensor:

@@ -1,18 +1,16 @@
 """Conditional neural process (Garnelo et al. 2018, arXiv 1807.01613)."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps, refuse_lr
+from metavox.algorithms.base import Adapted, StepFree
 from metavox.algorithms.context import SetEncoder, context_of
 from metavox.models.base import Linear, MappingNetwork
 from metavox.tasks.batch import Pairs, TaskBatch
 
 
-class CNP(MetaAlgorithm):
+class CNP(StepFree):
     """r = mean_S h(x, y);  (mu, sigma) = g(x*, r);  max log N(y*; mu, sigma), on query and support.
 
     mu is the network with r as its context input; sigma >= 0.1 comes from two layers of its own. No gradient step at
@@ -30,11 +28,9 @@ class CNP(MetaAlgorithm):
             Linear(model.input_dim + context_inputs, hidden), nn.ReLU(), Linear(hidden, model.output_dim)
         )
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """The same r [B, C] for every number of steps."""
-        check_steps(at)
-        refuse_lr("CNP", lr)
-        return [{"context": self.encode(support).detach()} for _ in at]
+    def fit(self, support: Pairs) -> Adapted:
+        """r [B, C]"""
+        return {"context": self.encode(support)}
 
     def encode(self, support: Pairs) -> Tensor:
         """r [B, C]"""

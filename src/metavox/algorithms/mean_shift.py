@@ -1,5 +1,6 @@
 """The mean difference of the two voices, added to every frame: the simplest conversion."""
 
+import torch
 from torch import Tensor, nn
 
 from metavox.algorithms.base import Adapted
@@ -28,7 +29,7 @@ class MeanShift(ClosedForm):
         def mean(values: Tensor) -> Tensor:
             return (weight * values).sum((1, 2), keepdim=True) / weight.sum((1, 2), keepdim=True)
 
-        scale = mean(y * 0 + 1)
+        scale = torch.ones_like(mean(y))
         if self.variance:
             left, right = (mean((v - mean(v)).square()) for v in (x, y))
             scale = (right / left.clamp_min(1e-8)).sqrt()

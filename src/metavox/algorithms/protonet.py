@@ -1,17 +1,15 @@
 """Prototypical networks (Snell et al. 2017, arXiv 1703.05175), as regression conditioned on a speaker's prototype."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps, refuse_lr
+from metavox.algorithms.base import Adapted, StepFree
 from metavox.algorithms.context import SetEncoder, context_of
 from metavox.models.base import MappingNetwork
 from metavox.tasks.batch import Pairs, TaskBatch
 
 
-class ProtoNet(MetaAlgorithm):
+class ProtoNet(StepFree):
     """c_i = mean_{S_i} e(x, y);  y_hat = f_theta(x, c_i);  L = MSE - w log softmax_i(-|e(q) - c_i|^2).
 
     The prototype of a task is the context input of the network. `separation` w > 0 adds the prototypical loss: the mean
@@ -31,11 +29,9 @@ class ProtoNet(MetaAlgorithm):
         self.encoder = SetEncoder(model.input_dim + model.output_dim, context_inputs, hidden)
         self.separation = separation
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """The same prototype [B, C] for every number of steps."""
-        check_steps(at)
-        refuse_lr("ProtoNet", lr)
-        return [{"context": self.prototype(support).detach()} for _ in at]
+    def fit(self, support: Pairs) -> Adapted:
+        """The prototype [B, C]."""
+        return {"context": self.prototype(support)}
 
     def prototype(self, pairs: Pairs) -> Tensor:
         """[B, C]"""
