@@ -232,3 +232,13 @@ def test_context_tells_apart_what_single_frames_confuse() -> None:
 
 def test_context_does_not_reach_into_the_next_utterance() -> None:
     assert Nearest(context=2)._neighbours([3, 2]).tolist() == [[0, 0, 2], [0, 1, 2], [0, 2, 2], [3, 3, 4], [3, 4, 4]]
+
+
+def test_tts_speaks_for_the_tests_by_voices_of_their_own(tmp_path: Path) -> None:
+    pairing = TTS(["en-us+m3", "en-us+f2"], tmp_path, test_voices=["en-us+m1"])
+    assert {p.source for p in pairing.speaker_pairs([], said("one"))} == {"en-us+m3", "en-us+f2"}
+    assert {p.source for p in pairing.speaker_pairs([], said("one"), held_out=True)} == {"en-us+m1"}
+    same = TTS(["en-us+m3"], tmp_path)
+    assert same.speaker_pairs([], said("one")) == same.speaker_pairs([], said("one"), held_out=True)
+    with pytest.raises(ConfigError, match="test_voices is empty"):
+        TTS(["en-us+m3"], tmp_path, test_voices=[])

@@ -30,13 +30,15 @@ class Pairing(Protocol):
     pooled: bool  # `align` matches each source against all targets it is given, not only against its own
 
     def speaker_pairs(
-        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
-    ) -> list[SpeakerPair]:
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0,
+        held_out: bool = False,
+    ) -> list[SpeakerPair]:  # fmt: skip
         """The (source, target) voices these utterances allow, in the order of their names; may synthesise (`tts`).
 
         A voice is never paired with itself. `tts` makes its own sources and ignores `sources`. With `limit`, at most
         that many pairs of voices are drawn by `seed`, without listing all of them first (2,000 speakers make four
-        million). Raises MetavoxError when there is none, naming what is missing.
+        million). `held_out` says that the pairs are for validation or test, where `tts` may speak by other voices.
+        Raises MetavoxError when there is none, naming what is missing.
         """
 
     def settings(self) -> dict[str, object]:

@@ -34,8 +34,9 @@ class Nearest:
         self.iterations, self.anchor, self.context, self.frames = iterations, anchor, context, frames
 
     def speaker_pairs(
-        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
-    ) -> list[SpeakerPair]:
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0,
+        held_out: bool = False,
+    ) -> list[SpeakerPair]:  # fmt: skip
         """All ordered pairs of voices; utterance i of one stands beside utterance i of the other."""
         left, right = by_speaker(sources), by_speaker(targets)
 

@@ -29,8 +29,9 @@ class Parallel:
         self.passes, self.anchor = passes, anchor
 
     def speaker_pairs(
-        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
-    ) -> list[SpeakerPair]:
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0,
+        held_out: bool = False,
+    ) -> list[SpeakerPair]:  # fmt: skip
         """All ordered pairs of voices that share a text. Raises MetavoxError when none do."""
         left, right = _takes(sources), _takes(targets)
 

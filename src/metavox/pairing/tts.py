@@ -26,22 +26,29 @@ FEW = 16
 class TTS:
     """Sources are renderings of the targets' transcripts by espeak `voices`, kept in the folder `root`.
 
-    A target utterance without a transcript, or with one that cannot be spoken, is skipped and counted. `passes` and
-    `anchor` are those of `Parallel`.
+    A target utterance without a transcript, or with one that cannot be spoken, is skipped and counted. `test_voices`
+    (null: the same `voices`) speak for validation and test. `passes` and `anchor` are those of `Parallel`.
     """
 
     parallel = True
     pooled = False
 
-    def __init__(self, voices: Sequence[str], root: str | Path, passes: int = 0, anchor: float = 200.0) -> None:
-        if not voices:
-            raise ConfigError("pairing.voices is empty; name at least one espeak-ng voice, for example en-us+m3")
-        self.voices = {voice: Espeak(voice) for voice in voices}
+    def __init__(
+        self, voices: Sequence[str], root: str | Path, passes: int = 0, anchor: float = 200.0,
+        test_voices: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
+        self.held_out = list(voices if test_voices is None else test_voices)
+        for key, names in (("voices", voices), ("test_voices", self.held_out)):
+            if not names:
+                raise ConfigError(f"pairing.{key} is empty; name at least one espeak-ng voice, for example en-us+m3")
+        self.training = list(voices)
+        self.voices = {voice: Espeak(voice) for voice in (*voices, *self.held_out)}
         self.root, self.by_text = Path(root), Parallel(passes, anchor)
 
     def speaker_pairs(
-        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0
-    ) -> list[SpeakerPair]:
+        self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0,
+        held_out: bool = False,
+    ) -> list[SpeakerPair]:  # fmt: skip
         """Every voice with every target speaker; `sources` is ignored. Renders what the cache does not hold.
 
         Raises MetavoxError when no target has a transcript.
@@ -56,11 +63,12 @@ class TTS:
             log.warning("pairing=tts: skipped %d of %d recordings without a transcript",
                         len(targets) - len(usable), len(targets))  # fmt: skip
         said = by_speaker(usable)
+        voices = self.held_out if held_out else self.training
 
         def make(voice: str, target: str) -> SpeakerPair:
             return SpeakerPair(voice, target, tuple((self.rendering(voice, u), u) for u in said[target]))
 
-        return self._rendered(voice_pairs(self.voices, said, make, limit, seed))
+        return self._rendered(voice_pairs(voices, said, make, limit, seed))
 
     def settings(self) -> dict[str, object]:
         return {**self.by_text.settings(), "pairing": "tts"}

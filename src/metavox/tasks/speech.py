@@ -126,7 +126,7 @@ class SpeechTasks(pl.LightningDataModule):
         from_train = name != "train" and (alone or self.split.sources == "train")
         sources = enough_speech(utterances, speakers["train"], "train", *self._need(name)) if from_train else targets
         try:
-            return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed)
+            return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed, name != "train")
         except MetavoxError as error:
             way_out = "; lower dataset.shots or dataset.queries to keep more speakers" if alone else ""
             raise MetavoxError(f"{_shown(name)} tasks: {error}{way_out}") from error
