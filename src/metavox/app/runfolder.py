@@ -25,7 +25,8 @@ COLUMNS = (
     *("shots", "steps", "lr", "metric", "convention", "value"),
 )
 TRIALS = ("algorithm", "seed", "source", "target", "against", "shots", "steps", "score")
-FREE = ("logger", "callbacks", "resume", "trainer.accelerator", "trainer.devices", "trainer.enable_", "trainer.log_")
+FREE = ("logger", "callbacks", "resume", "trainer.accelerator", "trainer.devices", "trainer.enable_", "trainer.log_",
+        "trainer.strategy", "trainer.num_nodes", "trainer.use_distributed_sampler", "dataset.device_store")  # fmt: skip
 """Settings that may differ when a run goes on: they say how it is run and watched, not what is computed."""
 
 

@@ -32,12 +32,17 @@ class VoiceAugment:
                 "augment.warp needs features with a mel-cepstrum, for example features=world; set dataset.augment=null"
             )
 
-    def __call__(self, frames: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Mapped columns [B, ..., D] of one side of B tasks, before normalisation by `scale` [D] -> the same shape."""
-        tasks, size = len(frames), frames.shape[-1]
+    def __call__(
+        self, frames: np.ndarray, scale: np.ndarray, rng: np.random.Generator, of: int | None = None,
+        share: slice = slice(None),
+    ) -> np.ndarray:  # fmt: skip
+        """Mapped columns [B, ..., D] of one side of B tasks, before normalisation by `scale` [D] -> the same shape.
+
+        The tasks may be a `share` of a meta-batch `of` more: what each becomes does not depend on how many are here."""
+        tasks, size = of or len(frames), frames.shape[-1]
         draws = np.rint(rng.standard_normal(tasks) * (GRID // 2) / REACH).astype(int) + GRID // 2
-        shift = rng.standard_normal((tasks, size)) * self.colour * scale
-        moved = frames.reshape(tasks, -1, size) @ self._matrices(size)[draws.clip(0, GRID - 1)]
+        shift = rng.standard_normal((tasks, size))[share] * self.colour * scale
+        moved = frames.reshape(len(frames), -1, size) @ self._matrices(size)[draws[share].clip(0, GRID - 1)]
         return (moved + shift[:, None]).astype(np.float32).reshape(frames.shape)
 
     def _matrices(self, size: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 from metavox.corpora.utterance import Utterance
@@ -16,6 +17,10 @@ from metavox.tasks.normaliser import Normaliser
 UtterancePair = tuple[Utterance, Utterance]
 AlignedPair = tuple[np.ndarray, np.ndarray]
 """Source and target frames [N, D] each, row by row."""
+
+
+CHUNK = 100_000
+"""Rows normalised at once on their way to a device."""
 
 
 class Episodes(NamedTuple):
@@ -78,27 +83,37 @@ class EpisodeSampler:
     """Draws meta-batches of dense segments from a TaskTable.
 
     `spectrum` [rows, D] and `rows` [M, 2] are memory-mapped; nothing of them is kept. Batch i depends on `seed` and i
-    alone, so that a resumed run sees what an uninterrupted one would have seen.
+    alone, so that a resumed run sees what an uninterrupted one would have seen. What `resident` has put on a device
+    takes the place of `spectrum`: the same batches, gathered there.
     """
 
     def __init__(
         self, table: TaskTable, spectrum: np.ndarray, rows: np.ndarray, columns: slice, normaliser: Normaliser,
         tasks: int, shots: int, queries: int, frames: int, seed: int, augment: VoiceAugment | None = None,
+        resident: Tensor | None = None,
     ) -> None:  # fmt: skip
-        self.table, self.spectrum, self.rows, self.columns = table, spectrum, rows, columns
+        self.table, self.rows, self.resident = table, packed(rows), resident
+        self.spectrum, self.kind = packed(spectrum[:, columns]), spectrum.dtype
         self.normaliser, self.tasks, self.shots, self.queries = normaliser, tasks, shots, queries
         self.frames, self.seed, self.augment = frames, seed, augment
+        # of a whole segment [T, D]: in place and in long runs, this is several times as fast as a frame at a time
+        own = (normaliser.mean, normaliser.scale)
+        self.mean, self.scale = (torch.from_numpy(v).repeat(frames, 1) for v in own)
 
-    def batch(self, index: int) -> TaskBatch:
-        """Meta-batch number `index`: B = `tasks`, K = `shots` support and `queries` query pairs of T = `frames`."""
+    def batch(self, index: int, share: slice = slice(None)) -> TaskBatch:
+        """Meta-batch number `index`: B = `tasks`, K = `shots` support and `queries` query pairs of T = `frames`.
+        `share` is the part of its tasks that is wanted, where several processes share one meta-batch."""
         rng = np.random.default_rng([self.seed, index])
         pairs = self._pairs(rng)  # [B, K + Q]
+        start = rng.random(pairs.shape)
+        pairs, start = pairs[share], start[share]
         length, offset = self.table.length[pairs], self.table.offset[pairs]
-        start = (rng.random(pairs.shape) * np.maximum(length - self.frames + 1, 1)).astype(np.int64)
+        start = (start * np.maximum(length - self.frames + 1, 1)).astype(np.int64)
         step = start[..., None] + np.arange(self.frames)  # [B, K + Q, T]
         mask = torch.from_numpy(step < length[..., None])
-        rows = self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)]  # [B, K + Q, T, 2]
-        x, y = (self._gather(rows[..., side], rng) for side in (0, 1))
+        rows = unpacked(self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)], np.int64)  # [..., T, 2]
+        x, y = (self._gather(rows[..., side], rng, share) for side in (0, 1))
+        mask = mask.to(x.device)
         cut = lambda part: Pairs(x[:, part], y[:, part], mask[:, part])  # noqa: E731
         return TaskBatch(cut(slice(0, self.shots)), cut(slice(self.shots, None)))
 
@@ -109,19 +124,43 @@ class EpisodeSampler:
         column = np.arange(table.count.max())
         pair = table.first[task, None] + np.minimum(column, table.count[task, None] - 1)
         key = rng.random(pair.shape) + 4.0 * (column >= table.count[task, None])
-        fold = table.fold[pair]
         support_fold = rng.integers(2, size=(self.tasks, 1))
-        support = np.argsort(key + 2.0 * (fold == 1 - support_fold), axis=1)[:, : self.shots]
-        taken = np.zeros(pair.shape, bool)
-        np.put_along_axis(taken, support, True, axis=1)
-        query = np.argsort(key + 2.0 * (taken | (fold == support_fold)), axis=1)[:, : self.queries]
-        return np.take_along_axis(pair, np.concatenate([support, query], axis=1), axis=1)
+        other = table.fold[pair] == 1 - support_fold
+        order = np.argsort(key + 2.0 * other, axis=1)  # the fold of the support, the other one, what is not there
+        inside = (column < table.count[task, None]) & ~other
+        query = np.where(other.any(1), inside.sum(1), self.shots)[:, None] + np.arange(self.queries)
+        chosen = np.concatenate([order[:, : self.shots], np.take_along_axis(order, query, axis=1)], axis=1)
+        return np.take_along_axis(pair, chosen, axis=1)
 
-    def _gather(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        frames = np.asarray(self.spectrum[rows][..., self.columns])
+    def _gather(self, rows: np.ndarray, rng: np.random.Generator, share: slice) -> Tensor:
+        """rows [..., T] -> normalised frames [..., T, D]; `rng` draws for all tasks, whichever are wanted."""
+        if self.resident is not None:
+            index = torch.from_numpy(rows.reshape(-1)).to(self.resident.device)
+            return self.resident.index_select(0, index).view(*rows.shape, -1)
+        frames = unpacked(self.spectrum[rows], self.kind)
         if self.augment:
-            frames = self.augment(frames, self.normaliser.scale, rng)
-        return torch.from_numpy(self.normaliser.normalise(frames))
+            frames = self.augment(frames, self.normaliser.scale, rng, self.tasks, share)
+        return torch.from_numpy(frames).sub_(self.mean).div_(self.scale)
+
+
+def resident(spectrum: np.ndarray, columns: slice, normaliser: Normaliser, device: torch.device | str) -> Tensor:
+    """All rows [rows, D] of `spectrum` as the network sees them, on a device: for samplers that gather there."""
+    size = len(range(*columns.indices(spectrum.shape[1])))
+    whole = torch.empty(len(spectrum), size, device=device)
+    for start in range(0, len(whole), CHUNK):
+        part = normaliser.normalise(np.asarray(spectrum[start : start + CHUNK, columns]))
+        whole[start : start + CHUNK] = torch.from_numpy(part)
+    return whole
+
+
+def packed(array: np.ndarray) -> np.ndarray:
+    """[N, D] -> [N], a row as one opaque item: gathered by one copy of memory each, also from a part of the columns."""
+    return np.asarray(array).view(f"V{array.shape[1] * array.itemsize}")[:, 0]
+
+
+def unpacked(items: np.ndarray, kind: DTypeLike) -> np.ndarray:
+    """[...] of what `packed` made -> [..., D]."""
+    return items.view(kind).reshape(*items.shape, -1)
 
 
 def pad(sequences: Sequence[np.ndarray], count: int, length: int) -> tuple[Tensor, Tensor]:

@@ -6,18 +6,28 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.utterance import Corpus, Utterance
-from metavox.errors import MetavoxError
+from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Features
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Pairing, SpeakerPair
 from metavox.tasks.alignments import Alignments, Group, speech_frames
 from metavox.tasks.augment import VoiceAugment
 from metavox.tasks.batch import TaskBatch
-from metavox.tasks.episodes import EpisodeInfo, Episodes, EpisodeSampler, TaskTable, UtterancePair, stack_episodes
+from metavox.tasks.episodes import (
+    EpisodeInfo,
+    Episodes,
+    EpisodeSampler,
+    TaskTable,
+    UtterancePair,
+    resident,
+    stack_episodes,
+)  # fmt: skip
 from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.sizes import check_sizes
@@ -47,6 +57,8 @@ class SpeechTasks(pl.LightningDataModule):
         pieces: cut recordings into pieces of this many seconds (for corpora with one long recording a speaker).
         workers: processes for analysis and alignment; None for all cores.
         augment: makes training voices other voices, a new one for every task; None leaves them as they are.
+        device_store: True keeps the frames on the training device and gathers there; "auto" does so on a GPU where
+            they take less than half of its free memory and nothing augments them; False reads the memory map.
         settings: the corpus's own keys of the dataset config, which `corpus` has been built from.
     """
 
@@ -55,7 +67,7 @@ class SpeechTasks(pl.LightningDataModule):
         queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 60,
         validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
         seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None,
-        augment: VoiceAugment | None = None, **settings: object,
+        augment: VoiceAugment | None = None, device_store: bool | str = "auto", **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
@@ -68,6 +80,13 @@ class SpeechTasks(pl.LightningDataModule):
         self.augment = augment
         if augment:
             augment.check(features)
+        if device_store not in (True, False, "auto") or (device_store is True and augment):
+            raise ConfigError(
+                f"dataset.device_store is {device_store}; give false, auto or, without augment, true: what lies on the "
+                "device is not augmented"
+            )
+        self.device_store = device_store
+        self._resident: Tensor | None = None
         self.grid = sorted({*(test_shots or [shots])})
         self.depth = max(shots, *self.grid)
         self.limits = {"train": voice_pairs, "validation": validation_tasks, "tuning": validation_tasks,
@@ -203,9 +222,22 @@ class SpeechTasks(pl.LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         sampler = EpisodeSampler(
             self.table, self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser,
-            self.meta_batch, self.shots, self.queries, self.frames, self.seed, self.augment,
+            self.meta_batch, self.shots, self.queries, self.frames, self.seed, self.augment, self._on_device(),
         )  # fmt: skip
         return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch), batch_size=None)
+
+    def _on_device(self) -> Tensor | None:
+        """The frames of the store on the training device, moved there once; None where they stay on disk."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        spectrum = self.store.array("spectrum")
+        if self.device_store == "auto":
+            fits = device.type == "cuda" and spectrum.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+            wanted = self._resident is not None or (fits and not self.augment)
+        else:
+            wanted = bool(self.device_store)
+        if wanted and (self._resident is None or self._resident.device != device):
+            self._resident = resident(spectrum, self.features.mapped, self.normaliser, device)
+        return self._resident if wanted else None
 
     def val_dataloader(self) -> DataLoader:
         return self._fixed_loader("validation", [self.shots])
