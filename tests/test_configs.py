@@ -49,7 +49,7 @@ def test_every_yaml_opens_with_what_it_is(path: Path) -> None:
 def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path) -> None:
     root = (
         ["dataset.root=" + str(tmp_path)]
-        if (group, name) in {("dataset", n) for n in ("librispeech", "folder", "fsdd")}
+        if (group, name) in {("dataset", n) for n in ("librispeech", "folder", "fsdd", "vctk", "cmu_arctic")}
         else []
     )
     without_speech = ["dataset=sinusoid"] if (group, name) in {("pairing", "none"), ("features", "none")} else []

@@ -1,16 +1,12 @@
 """LibriSpeech (Panayotov et al. 2015) in its own layout: SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac."""
 
-import logging
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from metavox.corpora.download import download
 from metavox.corpora.transcripts import parse_transcripts, read
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
-
-logger = logging.getLogger(__name__)
 
 SUBSETS = (
     *("dev-clean", "dev-other", "test-clean", "test-other"),
@@ -110,21 +106,8 @@ def _check_name(subset: str) -> None:
 
 
 def _download(home: Path, subset: str) -> None:
-    """Fetches and unpacks one subset by torchaudio's own downloader, beside its place; a whole one is moved in."""
-    from metavox.audio.torchaudio_import import torchaudio  # late: imports torch, which no other corpus needs
-
-    partial = home / f".{subset}.partial"
-    logger.info("downloading LibriSpeech %s from openslr.org to %s", subset, home)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial / "LibriSpeech", ignore_errors=True)  # half unpacked; torchaudio would take it for whole
-        torchaudio().datasets.LIBRISPEECH(partial, url=subset, download=True)
-        os.replace(partial / "LibriSpeech" / subset, home / subset)
-        if (partial / "LibriSpeech" / SPEAKERS).exists():
-            os.replace(partial / "LibriSpeech" / SPEAKERS, home / SPEAKERS)
-    except (OSError, RuntimeError) as error:  # RuntimeError: the checksum of what arrived is wrong
-        raise MetavoxError(
-            f"LibriSpeech {subset} could not be downloaded to {home} ({error}); check the network and the free space, "
-            f"or unpack https://www.openslr.org/resources/12/{subset}.tar.gz there yourself"
-        ) from error
-    shutil.rmtree(partial)
+    download(
+        f"LibriSpeech {subset}", f"https://www.openslr.org/resources/12/{subset}.tar.gz", home, "LibriSpeech",
+        [f"LibriSpeech/{subset}", f"LibriSpeech/{SPEAKERS}"],
+        lambda datasets, partial: datasets.LIBRISPEECH(partial, url=subset, download=True),
+    )  # fmt: skip
