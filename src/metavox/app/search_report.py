@@ -1,6 +1,5 @@
 """The trials of a search as a table and a picture."""
 
-import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from metavox.app.runfolder import write_rows
 from metavox.audio.whole import write_whole
 
 SHOWN = 5
@@ -22,11 +22,7 @@ def write_trials(folder: Path, trials: Sequence[Any], metric: str, space: Mappin
         [t.number, t.state.name.lower(), "" if t.value is None else t.value, *(t.params.get(k, "") for k in space)]
         for t in trials
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_whole(folder / "trials.csv", text.getvalue().encode())
+    write_rows(folder / "trials.csv", header, [dict(zip(header, row, strict=True)) for row in rows])
     write_whole(folder / "trials.png", picture(trials, metric, space))
     best = sorted((row for row in rows if row[1] == "complete"), key=lambda row: row[2])[:SHOWN]
     cells = [header, *([f"{c:.5g}" if isinstance(c, float) else str(c) for c in row] for row in best)]

@@ -7,6 +7,7 @@ python -m metavox.report RUN RUN --metric mcd/aligned24 --output report/
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,13 +36,16 @@ def main() -> int:
         if options.against:
             check_against(results, question)
         made = overview(results, question)
-        print(texts(made))
         if options.output:
             write_report(options.output, results, question, made, int(options.audio * 2**20))
+        print(texts(made), flush=True)
+        if options.output:
             print(f"\nwritten: {options.output / 'report.html'}")
     except MetavoxError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # | head has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
