@@ -1,17 +1,24 @@
 """Pairings: DTW against brute force, matching by text, nearest neighbours, limits."""
 
+import itertools
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 
+from metavox.audio.espeak import Espeak
 from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
+from metavox.pairing.base import Alignment
 from metavox.pairing.dtw import distances, dtw
-from metavox.pairing.nearest import Nearest, nearest
+from metavox.pairing.nearest import Nearest, nearest, nearest_alike
 from metavox.pairing.parallel import Parallel, spoken
+from metavox.pairing.phone import Phone
+from metavox.pairing.phones import PHONES, RATE, Segment, frame_labels, pocketsphinx, segments
 from metavox.pairing.ridge import AnchoredRidge
 from metavox.pairing.tts import TTS
 
@@ -242,3 +249,76 @@ def test_tts_speaks_for_the_tests_by_voices_of_their_own(tmp_path: Path) -> None
     assert same.speaker_pairs([], said("one")) == same.speaker_pairs([], said("one"), held_out=True)
     with pytest.raises(ConfigError, match="test_voices is empty"):
         TTS(["en-us+m3"], tmp_path, test_voices=[])
+
+
+def test_neighbours_are_sought_within_a_phone_then_its_class_then_anywhere() -> None:
+    vowel, other_vowel, stop = (PHONES.index(p) + 1 for p in ("AA", "IY", "T"))
+    y = np.array([[0.0], [10.0], [20.0]])
+    x = np.array([[0.0], [0.0], [20.0], [0.0]])
+    labels = np.array([vowel, other_vowel, stop, 0]), np.array([vowel, stop, vowel])
+    assert nearest_alike(x, y, *labels).tolist() == [0, 0, 1, 0]  # IY has only AA, silence has anything
+    assert nearest_alike(y, x, labels[1], labels[0]).tolist() == [0, 2, 0]
+    same = np.zeros(4, int), np.zeros(3, int)
+    assert np.array_equal(nearest_alike(x, y, *same), nearest(x, y))
+
+
+def test_phones_pair_what_the_spectrum_confuses() -> None:
+    """Two sounds that look alike once the voices are taken apart: only the labels know which is which."""
+    rng = np.random.default_rng(12)
+    labels = np.repeat([1, 2], 200)
+    x = rng.normal(size=(400, 8)) + np.where(labels == 1, 1.0, -1.0)[:, None]
+    y = rng.normal(size=(400, 8)) - np.where(labels == 1, 1.0, -1.0)[:, None]
+
+    def alike(found: list[Alignment]) -> float:
+        path = found[0].path
+        return float((labels[path[:, 0]] == labels[path[:, 1]]).mean())
+
+    assert alike(Phone(context=0).align([x], [y], ([labels], [labels]))) == 1
+    assert alike(Nearest(context=0).align([x], [y])) < 0.5
+    with pytest.raises(ValueError, match="labels"):
+        Phone().align([x], [y])
+
+
+def test_phone_needs_english_transcripts_and_counts_what_has_none(caplog: pytest.LogCaptureFixture) -> None:
+    left = [utterance("a", str(i), "one") for i in range(3)]
+    right = [utterance("b", str(i), "two" if i else None) for i in range(3)]
+    with caplog.at_level(logging.WARNING):
+        (pair,) = Phone().speaker_pairs(left, right)
+    assert len(pair.pairs) == 2 and "skipped 1 of 3" in caplog.text
+    german = [Utterance("c/1", "c", Path("c.wav"), "eins", "de")]
+    with pytest.raises(MetavoxError, match=r"English transcript.*pairing=nearest"):
+        Phone().speaker_pairs(left, german)
+
+
+def test_the_phones_of_a_sentence_are_found_where_they_are() -> None:
+    """The second sentence is where the first ends; a word that no dictionary has is some phones."""
+    pytest.importorskip("pocketsphinx")
+    first, rate = Espeak("en-us+m3").speak("She sees the sea.")
+    second, _ = Espeak("en-us+m3").speak("A zarquon ran home.")
+    wave = soxr.resample(np.concatenate([first, second]), rate, RATE)
+    found = segments(wave, "She sees the sea. A zarquon ran home.")
+    said = [PHONES[s.label - 1] for s in found if s.label]
+    assert said[:3] == ["SH", "IY", "S"] and said[-3:] == ["HH", "OW", "M"]
+    assert all(a.stop == pytest.approx(b.start) for a, b in itertools.pairwise(found))
+    ran = [s.start for s in found if s.label and PHONES[s.label - 1] == "R"][-1]
+    assert ran > len(first) / rate + 0.3
+    labels = frame_labels(found, 100, 0.005)
+    assert labels.dtype == np.int8 and labels[0] == found[0].label
+
+
+def test_words_that_were_not_said_are_not_found() -> None:
+    pytest.importorskip("pocketsphinx")
+    wave, rate = Espeak("en-us+m3").speak("No.")
+    with pytest.raises(MetavoxError, match="could not be found"):
+        segments(soxr.resample(wave, rate, RATE), "the quick brown fox jumps over the lazy dog " * 3)
+
+
+def test_frames_get_the_label_of_their_time() -> None:
+    found = [Segment(0, 0.0, 0.02), Segment(7, 0.02, 0.05), Segment(3, 0.05, 0.06)]
+    assert frame_labels(found, 8, 0.01).tolist() == [0, 0, 7, 7, 7, 3, 3, 3]
+
+
+def test_without_pocketsphinx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(MetavoxError, match=r"pip install 'metavox\[align\]'"):
+        pocketsphinx()

@@ -20,7 +20,7 @@ from metavox.app.checks import check
 from metavox.app.paper import run_paper
 from metavox.app.rehearsal import rehearse
 from metavox.app.retest import retested, trained
-from metavox.app.runfolder import RunFolder, load_yaml, locked
+from metavox.app.runfolder import RunFolder, load_yaml, locked, write_rows
 from metavox.app.speech_paper import run_speech_paper
 from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
@@ -33,6 +33,7 @@ from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
 from metavox.report.tables import summarise, tables
 from metavox.synthesis.voice import save_plain
+from metavox.tasks.quality import COLUMNS
 
 log = logging.getLogger(__name__)
 CEILING, NATURAL = "copy-synthesis", "natural"
@@ -73,6 +74,8 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     steps = [*config.evaluation.steps, own]
     folder = RunFolder(path, config, overrides)
     data.prepare()
+    if data.normaliser:
+        write_rows(path / "pairs.csv", COLUMNS, data.pairs)
     for name, algorithm in contestants.items():
         if name not in folder.algorithms():
             place = path if name == main else path / "baselines" / name

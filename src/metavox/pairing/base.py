@@ -25,9 +25,14 @@ class SpeakerPair:
     pairs: tuple[tuple[Utterance, Utterance], ...]
 
 
+Labels = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
+"""The phone [T] of every frame of the source and of the target utterances (`pairing.phones`)."""
+
+
 class Pairing(Protocol):
     parallel: bool  # both utterances of a pair say the same words, so that DTW metrics have a meaning
     pooled: bool  # `align` matches each source against all targets it is given, not only against its own
+    labelled: bool  # `align` is given phone labels
 
     def speaker_pairs(
         self, sources: Sequence[Utterance], targets: Sequence[Utterance], limit: int | None = None, seed: int = 0,
@@ -44,8 +49,11 @@ class Pairing(Protocol):
     def settings(self) -> dict[str, object]:
         """Plain values that identify the alignment (cache key)."""
 
-    def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
+    def align(
+        self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], labels: Labels | None = None
+    ) -> list[Alignment]:
         """K source and K target utterances, each [T, D]: the mapped columns of their speech frames -> K alignments.
+        `labels` are there if the pairing is `labelled`.
 
         The caller has dropped the silent frames and turns the path back into frame numbers (`tasks.alignments`).
         """

@@ -6,7 +6,8 @@ import numpy as np
 
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
-from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
+from metavox.pairing.base import Alignment, Labels, SpeakerPair, by_speaker, voice_pairs
+from metavox.pairing.phones import BROAD
 from metavox.pairing.ridge import AnchoredRidge
 
 BLOCK = 128
@@ -24,6 +25,7 @@ class Nearest:
 
     parallel = False
     pooled = True
+    labelled = False
 
     def __init__(self, iterations: int = 10, anchor: float = 200.0, context: int = 4, frames: int = 4000) -> None:
         least = {"iterations": 0, "anchor": 1e-9, "context": 0, "frames": 1}
@@ -55,7 +57,9 @@ class Nearest:
         names = ("iterations", "anchor", "context", "frames")
         return {"pairing": "nearest", **{name: getattr(self, name) for name in names}}
 
-    def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
+    def align(
+        self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], labels: Labels | None = None
+    ) -> list[Alignment]:
         """Each source frame with its nearest target frame and each target frame with its nearest source frame.
 
         The paths run along the source; the cost is measured between the moved source and the target.
@@ -63,8 +67,10 @@ class Nearest:
         x, y = np.concatenate(sources), np.concatenate(targets)
         x, y = x - x.mean(0), y - y.mean(0)
         around = tuple(self._neighbours([len(s) for s in side]) for side in (sources, targets))
-        moved = self._refine(x, y, *around)(x)
-        pairs = both_ways(stack(moved, around[0]), stack(y, around[1]))
+        zeros = [np.zeros(len(side), np.int8) for side in (x, y)]
+        phones = [np.concatenate(side) for side in labels] if labels else zeros
+        moved = self._refine(x, y, *around, *phones)(x)
+        pairs = both_ways(stack(moved, around[0]), stack(y, around[1]), *phones)
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
         costs = np.linalg.norm(moved[pairs[:, 0]] - y[pairs[:, 1]], axis=1)
         starts = np.cumsum([0, *(len(s) for s in sources)])
@@ -83,13 +89,16 @@ class Nearest:
         inside = [np.clip(np.arange(n)[:, None] + steps, 0, n - 1) + s for n, s in zip(lengths, starts, strict=True)]
         return np.concatenate(inside)
 
-    def _refine(self, x: np.ndarray, y: np.ndarray, around_x: np.ndarray, around_y: np.ndarray) -> AnchoredRidge:
+    def _refine(
+        self, x: np.ndarray, y: np.ndarray, around_x: np.ndarray, around_y: np.ndarray, phones_x: np.ndarray,
+        phones_y: np.ndarray,
+    ) -> AnchoredRidge:  # fmt: skip
         some_x, some_y = (np.arange(0, len(side), -(-len(side) // self.frames)) for side in (x, y))
-        fixed = stack(y, around_y[some_y])
+        fixed, phones = stack(y, around_y[some_y]), (phones_x[some_x], phones_y[some_y])
         none = np.zeros(x.shape[1])
         ridge, pairs = AnchoredRidge(none, np.diag(none), none), None
         for _ in range(self.iterations):
-            previous, pairs = pairs, both_ways(stack(ridge(x), around_x[some_x]), fixed)
+            previous, pairs = pairs, both_ways(stack(ridge(x), around_x[some_x]), fixed, *phones)
             if previous is not None and np.array_equal(pairs, previous):
                 break
             ridge = AnchoredRidge.fit(x[some_x[pairs[:, 0]]], y[some_y[pairs[:, 1]]], self.anchor)
@@ -101,10 +110,24 @@ def stack(x: np.ndarray, around: np.ndarray) -> np.ndarray:
     return x[around].reshape(len(around), -1)
 
 
-def both_ways(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x [N, D], y [M, D] -> [N + M, 2]: every x with its nearest y, then every y with its nearest x."""
-    forth, back = nearest(x, y), nearest(y, x)
+def both_ways(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """x [N, D] labelled `left` [N], y [M, D] labelled `right` [M] -> [N + M, 2]: every x with its nearest y of the same
+    label, then every y with its nearest x."""
+    forth, back = nearest_alike(x, y, left, right), nearest_alike(y, x, right, left)
     return np.concatenate([np.stack([np.arange(len(x)), forth], axis=1), np.stack([back, np.arange(len(y))], axis=1)])
+
+
+def nearest_alike(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """[N] the row of y nearest to each row of x among those of the same phone; where there is none among those of the
+    same broad class, or else among all."""
+    found = np.full(len(x), -1)
+    for group in (np.arange(len(BROAD)), BROAD, np.zeros_like(BROAD)):
+        mine, theirs = group[left], group[right]
+        for label in np.unique(mine[found < 0]):
+            rows, others = np.flatnonzero((found < 0) & (mine == label)), np.flatnonzero(theirs == label)
+            if len(others):
+                found[rows] = others[nearest(x[rows], y[others])]
+    return found
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
-from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
+from metavox.pairing.base import Alignment, Labels, SpeakerPair, by_speaker, voice_pairs
 from metavox.pairing.dtw import dtw
 from metavox.pairing.ridge import AnchoredRidge
 
@@ -22,6 +22,7 @@ class Parallel:
 
     parallel = True
     pooled = False
+    labelled = False
 
     def __init__(self, passes: int = 0, anchor: float = 200.0) -> None:
         if passes < 0 or not anchor > 0:
@@ -50,7 +51,9 @@ class Parallel:
     def settings(self) -> dict[str, object]:
         return {"pairing": "parallel", "passes": self.passes, "anchor": self.anchor}
 
-    def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
+    def align(
+        self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], labels: Labels | None = None
+    ) -> list[Alignment]:
         """DTW of each source with its own target."""
         starts = np.cumsum([0, *(len(t) for t in targets)])
         found = _dtw_each(sources, targets)

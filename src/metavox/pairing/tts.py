@@ -13,7 +13,7 @@ from metavox.audio.espeak import Espeak
 from metavox.audio.files import write
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
-from metavox.pairing.base import Alignment, SpeakerPair, by_speaker, voice_pairs
+from metavox.pairing.base import Alignment, Labels, SpeakerPair, by_speaker, voice_pairs
 from metavox.pairing.parallel import Parallel, spoken
 from metavox.workers import parallel_map
 
@@ -32,6 +32,7 @@ class TTS:
 
     parallel = True
     pooled = False
+    labelled = False
 
     def __init__(
         self, voices: Sequence[str], root: str | Path, passes: int = 0, anchor: float = 200.0,
@@ -73,7 +74,9 @@ class TTS:
     def settings(self) -> dict[str, object]:
         return {**self.by_text.settings(), "pairing": "tts"}
 
-    def align(self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> list[Alignment]:
+    def align(
+        self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], labels: Labels | None = None
+    ) -> list[Alignment]:
         return self.by_text.align(sources, targets)
 
     def rendering(self, voice: str, target: Utterance) -> Utterance:

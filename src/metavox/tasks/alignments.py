@@ -14,7 +14,8 @@ from metavox.corpora.utterance import Utterance
 from metavox.features.arraylog import ArrayLog
 from metavox.features.frames import Features
 from metavox.features.store import FeatureStore
-from metavox.pairing.base import Alignment, Pairing
+from metavox.pairing.base import Alignment, Labels, Pairing
+from metavox.tasks.labels import PhoneLabels
 from metavox.workers import parallel_map
 
 Group = tuple[tuple[Utterance, Utterance], ...]
@@ -34,7 +35,7 @@ class Alignments:
     """The alignments of one pairing over one feature store; made by `ensure`, read by `spans` and `rows`."""
 
     def __init__(self, store: FeatureStore, pairing: Pairing) -> None:
-        self.store, self.pairing = store, pairing
+        self.store, self.pairing, self.labels = store, pairing, PhoneLabels(store)
         text = json.dumps(pairing.settings(), sort_keys=True, default=str)
         folder = Path(store.folder) / f"pairs-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         self.log = ArrayLog(folder, {"rows": ((2,), "int64")})
@@ -50,7 +51,10 @@ class Alignments:
             return
         with self.log.writing():
             missing = {key: group for group in groups if (key := self._key(group, 0)) not in self.log}
-            jobs = ((self.pairing, self.store.features, *self._spectra(group)) for group in missing.values())
+            jobs = (
+                (self.pairing, self.store.features, *self._spectra(group), self._labels(group))
+                for group in missing.values()
+            )
             results = parallel_map(_align, jobs, len(missing), "alignments", workers)
             for group, alignments in zip(missing.values(), results, strict=True):
                 self._append(group, alignments)
@@ -74,17 +78,26 @@ class Alignments:
         sources = [self.store.frames(source).spectrum for source, _ in group]
         return sources, [self.store.frames(target).spectrum for _, target in group]
 
+    def _labels(self, group: Group) -> Labels | None:
+        if not self.pairing.labelled:
+            return None
+        found = [[self.labels.of(pair[side]) for pair in group] for side in (0, 1)]
+        return found[0], found[1]  # type: ignore[return-value]
+
     def _key(self, group: Group, i: int) -> str:
         """Names the rows, so that an utterance that was analysed again is aligned again, and the files: a store that
         lost its end in a power failure gives the same rows to others."""
-        spans = [(*self.store.span(u), str(u.path)) for pair in group for u in pair]
+        text = lambda u: (u.text,) if self.pairing.labelled else ()  # noqa: E731
+        spans = [(*self.store.span(u), str(u.path), *text(u)) for pair in group for u in pair]
         return f"{hashlib.sha256(repr(spans).encode()).hexdigest()[:24]}#{i}"
 
 
 def align_spectra(
-    pairing: Pairing, features: Features, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]
-) -> list[Alignment]:
-    """Spectra [T, D] of K source and K target utterances -> K alignments, in frame numbers of the whole utterances.
+    pairing: Pairing, features: Features, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray],
+    labels: Labels | None = None,
+) -> list[Alignment]:  # fmt: skip
+    """Spectra [T, D] of K source and K target utterances -> K alignments, in frame numbers of the whole utterances;
+    `labels` [T] of their frames for a pairing that is `labelled`.
 
     Silence is dropped before the pairing sees the frames and the path is translated back.
     """
@@ -93,13 +106,18 @@ def align_spectra(
         [s[k][:, features.mapped] for s, k in zip(side, keep, strict=True)]
         for side, keep in zip((sources, targets), kept, strict=True)
     ]
+    if labels:
+        said = [[s[k] for s, k in zip(side, keep, strict=True)] for side, keep in zip(labels, kept, strict=True)]
+        found = pairing.align(spoken[0], spoken[1], (said[0], said[1]))
+    else:
+        found = pairing.align(spoken[0], spoken[1])
     starts = np.cumsum([0, *(len(t) for t in targets)])
     target_frames = np.concatenate([k + start for k, start in zip(kept[1], starts[:-1], strict=True)])
     return [
         Alignment(np.stack([kept[0][i][a.path[:, 0]], target_frames[a.path[:, 1]]], axis=1), a.cost)
-        for i, a in enumerate(pairing.align(spoken[0], spoken[1]))
+        for i, a in enumerate(found)
     ]
 
 
-def _align(job: tuple[Pairing, Features, list[np.ndarray], list[np.ndarray]]) -> list[Alignment]:
+def _align(job: tuple[Pairing, Features, list[np.ndarray], list[np.ndarray], Labels | None]) -> list[Alignment]:
     return align_spectra(*job)

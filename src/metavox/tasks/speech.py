@@ -30,6 +30,7 @@ from metavox.tasks.episodes import (
 )  # fmt: skip
 from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.quality import Paired, table
 from metavox.tasks.sizes import check_sizes
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
@@ -56,6 +57,7 @@ class SpeechTasks(pl.LightningDataModule):
         validation_tasks, test_tasks: at most this many fixed tasks; each is scored on up to `test_queries` utterances.
         pieces: cut recordings into pieces of this many seconds (for corpora with one long recording a speaker).
         workers: processes for analysis and alignment; None for all cores.
+        phones: label phones for the report on the pairs, by English transcripts; a pairing may need them anyway.
         augment: makes training voices other voices, a new one for every task; None leaves them as they are.
         device_store: True keeps the frames on the training device and gathers there; "auto" does so on a GPU where
             they take less than half of its free memory and nothing augments them; False reads the memory map.
@@ -67,7 +69,8 @@ class SpeechTasks(pl.LightningDataModule):
         queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 60,
         validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
         seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None,
-        augment: VoiceAugment | None = None, device_store: bool | str = "auto", **settings: object,
+        augment: VoiceAugment | None = None, device_store: bool | str = "auto", phones: bool = False,
+        **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
@@ -77,7 +80,7 @@ class SpeechTasks(pl.LightningDataModule):
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
         self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
-        self.augment = augment
+        self.augment, self.phones = augment, phones or pairing.labelled
         if augment:
             augment.check(features)
         if device_store not in (True, False, "auto") or (device_store is True and augment):
@@ -123,6 +126,11 @@ class SpeechTasks(pl.LightningDataModule):
         self.episodes = {n: self._fixed(voices[n], *self._sizes(n)) for n in ("validation", "tuning", "test")}
         log.info("tasks: %d for training, %d for validation, %d for testing; alignment cost %.2f",
                  len(voices["train"]), len(voices["validation"]), len(voices["test"]), self.cost)  # fmt: skip
+        paired = {"train": [Paired(v.source, v.target, self._groups(v.pairs, halves=True)) for v in voices["train"]]}
+        for name in ("validation", "test"):
+            paired[name] = [Paired(e.source, e.target, [g for part in (e.support, e.query) for g in self._groups(part)])
+                            for e in self.episodes[name]]  # fmt: skip
+        self.pairs = table(self.alignments, paired, self.normaliser.scale, self.phones)
 
     def _need(self, name: str) -> tuple[int, str]:
         """Utterance pairs that a task of this split needs, and why."""
@@ -154,8 +162,11 @@ class SpeechTasks(pl.LightningDataModule):
         wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
         self.store.ensure(list(wanted.values()), self.workers)
         kept, skipped = self.store.usable(list(wanted.values()))
+        unlabelled = self.alignments.labels.ensure(kept, self.workers) if self.phones else {}
+        if self.pairing.labelled:
+            skipped |= unlabelled
         report_skipped(skipped, len(wanted))
-        self.usable = {u.id for u in kept}
+        self.usable = {u.id for u in kept} - {*skipped}
 
     def _usable(self, voices: list[SpeakerPair]) -> list[SpeakerPair]:
         keep = lambda pair: pair[0].id in self.usable and pair[1].id in self.usable  # noqa: E731
