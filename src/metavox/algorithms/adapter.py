@@ -42,6 +42,7 @@ class LowRank(nn.Module):
         self.down = Linear(layer.in_features, rank, bias=False)
         self.up = ZeroLinear(rank, layer.out_features, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., in] -> [..., out]"""
-        return self.layer(x) + self.up(self.down(x))
+    def forward(self, x: Tensor, activation: nn.Module | None = None) -> Tensor:
+        """x [..., in] -> [..., out], after the activation where there is one."""
+        y = self.layer(x) + self.up(self.down(x))
+        return y if activation is None else activation(y)

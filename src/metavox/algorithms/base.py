@@ -72,15 +72,20 @@ class MetaAlgorithm(nn.Module):
         """[B]: each task's share of the outer loss."""
         raise NotImplementedError
 
+    def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
+        """The mean of the tasks' losses (summed over replicas), and the losses [B], detached."""
+        losses = self.task_losses(batch)
+        return losses.mean() * self.replicas, losses.detach()
+
     def outer_loss(self, batch: TaskBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar whose gradient is the algorithm's meta-gradient, and plain numbers to log.
 
         Tasks that diverged are left out of the mean and counted: `diverged` is their share. Raises ConfigError when
         whole meta-batches keep diverging.
         """
-        losses = self.task_losses(batch)
-        lost = diverged(losses.detach(), self.limit)
-        loss = self._without(batch, lost) if lost.any() else losses.mean() * self.replicas
+        loss, losses = self.mean_loss(batch)
+        lost = diverged(losses, self.limit)
+        loss = self._without(batch, lost) if lost.any() else loss
         self._lost = self._lost + 1 if lost.all() else 0
         if self._lost >= PATIENCE:
             raise ConfigError(

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
-from metavox.algorithms.engines.base import Graph, Optimizer, Rule, State
+from metavox.algorithms.engines.base import Graph, Optimizer, Options, Rule, State
+from metavox.algorithms.shares import at_once, mean_in_shares
 from metavox.errors import ConfigError
-from metavox.tasks.batch import Pairs
+from metavox.tasks.batch import Pairs, TaskBatch
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class InnerLoop:
     `adapts` name patterns of the parameters that adapt, "!pattern" takes some away; `optimizer` sgd, momentum or adam
     (engine higher: more of torch's); `clip` the greatest gradient norm of a task; `minibatch` the support rows of one
     training step, distinct from step to step (None: all; at test always all); `engine` vectorised or higher.
+    Of the vectorised engine: `checkpoint` keeps no activations of an inner step for the outer gradient but computes
+    them twice; `bfloat16` takes the inner steps' matrix products in half precision; `tasks_at_once` in training is how
+    many tasks go through the whole inner loop together (None: what a processor's cache can use, on a GPU all).
     """
 
     lr: float = 0.1
@@ -33,9 +37,12 @@ class InnerLoop:
     clip: float | None = None
     minibatch: int | None = None
     engine: str = "vectorised"
+    checkpoint: bool = False
+    bfloat16: bool = False
+    tasks_at_once: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("test_steps", 0), ("minibatch", 1)):
+        for name, least in (("steps", 0), ("test_steps", 0), ("minibatch", 1), ("tasks_at_once", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"Inner {name}={value}: give {least} or more.")
@@ -56,7 +63,7 @@ class GradientAlgorithm(MetaAlgorithm):
 
     def __init__(self, model: nn.Module, inner: InnerLoop) -> None:
         super().__init__(model, inner.steps if inner.test_steps is None else inner.test_steps, inner.engine)
-        self.inner = inner
+        self.inner, self.options = inner, Options(inner.clip, inner.checkpoint, inner.bfloat16)
         self.names = matching(model, inner.adapts)
         self.register_buffer("inner_lr", torch.tensor(float(inner.lr)))
 
@@ -84,7 +91,14 @@ class GradientAlgorithm(MetaAlgorithm):
                 f"not {self.inner.optimizer}."
             )
         with torch.enable_grad():
-            return self.engine.descend(self.model, start, rows, update, at, graph, self.inner.clip)
+            return self.engine.descend(self.model, start, rows, update, at, graph, self.options)
+
+    def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
+        """See `MetaAlgorithm.mean_loss`; a few tasks at a time where that is faster or was asked for."""
+        size = self.inner.tasks_at_once or at_once(batch)
+        if size >= len(batch.support.x) or self.replicas > 1 or not torch.is_grad_enabled():
+            return super().mean_loss(batch)
+        return mean_in_shares(self.task_losses, batch, size, [p for p in self.parameters() if p.requires_grad])
 
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.curve`."""

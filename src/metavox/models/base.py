@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metavox.errors import ConfigError
+from metavox.models.gemm import TaskGemm
 
 
 class Linear(nn.Linear):
@@ -18,18 +19,24 @@ class Linear(nn.Linear):
     neighbouring tasks share one.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """-> [..., out]"""
+    def forward(self, x: Tensor, activation: nn.Module | None = None) -> Tensor:
+        """-> [..., out], after the activation where there is one."""
         weight, bias = self.weight, self.bias
-        if weight.dim() == 2 and (bias is None or bias.dim() == 1):
-            return nn.functional.linear(x, weight, bias)
-        if weight.dim() == 2:
-            y = nn.functional.linear(x, weight).view(len(bias), -1, weight.shape[-2]) + bias.unsqueeze(1)
-        elif bias is None:
-            y = x.reshape(len(weight), -1, x.shape[-1]) @ weight.mT
+        if weight.dim() == 3 and bias is not None:
+            parts = [x.reshape(len(weight), -1, x.shape[-1]), weight, bias.expand(len(weight), -1)]
+            if torch.is_autocast_enabled(x.device.type):
+                parts = [part.to(torch.get_autocast_dtype(x.device.type)) for part in parts]
+            relu = isinstance(activation, nn.ReLU)
+            y = TaskGemm.apply(*parts, relu).view(*x.shape[:-1], -1)
+            return y if relu or activation is None else activation(y)
+        if weight.dim() == 3:
+            y = (x.reshape(len(weight), -1, x.shape[-1]) @ weight.mT).view(*x.shape[:-1], -1)
+        elif bias is None or bias.dim() == 1:
+            y = nn.functional.linear(x, weight, bias)
         else:
-            y = torch.baddbmm(bias.unsqueeze(-2), x.reshape(len(weight), -1, x.shape[-1]), weight.mT)
-        return y.view(*x.shape[:-1], -1)
+            y = nn.functional.linear(x, weight).view(len(bias), -1, weight.shape[-2]) + bias.unsqueeze(1)
+            y = y.view(*x.shape[:-1], -1)
+        return y if activation is None else activation(y)
 
 
 class ZeroLinear(Linear):

@@ -37,8 +37,8 @@ class ConvNet(MappingNetwork):
     def features(self, x: Tensor) -> Tensor:
         """x [K, T, Dx] -> [K, T, H]"""
         reach = sum(self.dilations)
-        h = self.activation(self.enter(self.with_context(neighbours(x, reach, reach))))  # [K, T + 2 reach, H]
+        h = self.enter(self.with_context(neighbours(x, reach, reach)), self.activation)  # [K, T + 2 reach, H]
         for d, branch in zip(self.dilations, self.branches, strict=True):
             taps = torch.cat([h[..., : -2 * d, :], h[..., d:-d, :], h[..., 2 * d :, :]], dim=-1)
-            h = h[..., d:-d, :] + self.activation(branch(taps))
+            h = h[..., d:-d, :] + branch(taps, self.activation)
         return h

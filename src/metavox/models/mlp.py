@@ -45,7 +45,11 @@ class MLP(MappingNetwork):
         if self.frames:
             wide = neighbours(x, self.frames, self.frames)
             x = torch.cat([wide[..., i : i + x.shape[-2], :] for i in range(2 * self.frames + 1)], dim=-1)
-        return self.body(self.with_context(x))
+        x = self.with_context(x)
+        parts = iter(self.body)
+        for layer in parts:
+            x = layer(x, next(parts))
+        return x
 
     def _truncated_normal(self, std: float) -> None:
         for layer in self.modules():

@@ -24,6 +24,17 @@ class Optimizer(NamedTuple):
     lr: Tensor  # []
 
 
+class Options(NamedTuple):
+    """Of a descent; see `gradient.InnerLoop`."""
+
+    clip: float | None = None  # the greatest norm of a task's gradient, over all fast weights
+    checkpoint: bool = False  # keep the weights of each step and nothing else: the rest is computed twice
+    bfloat16: bool = False  # matrix products of the inner steps in half precision
+
+
+PLAIN = Options()
+
+
 class Engine(Protocol):
     name: str
 
@@ -38,12 +49,12 @@ class Engine(Protocol):
         update: Rule | Optimizer,
         at: Sequence[int],
         graph: Graph,
-        clip: float | None = None,
+        options: Options = PLAIN,
     ) -> list[State]:
         """Steps down each task's mean squared error from `start`; the weights after each number of steps in `at`.
 
-        `support(step)` gives the pairs of a step; `clip` is the greatest norm of a task's gradient, over all fast
-        weights. Raises ConfigError, naming the other engine, for what this one cannot run.
+        `support(step)` gives the pairs of a step. Raises ConfigError, naming the other engine, for what this one cannot
+        run.
         """
 
 

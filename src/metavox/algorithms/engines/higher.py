@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metavox.algorithms.engines.base import Graph, Optimizer, Rule, State, clipped
+from metavox.algorithms.engines.base import PLAIN, Graph, Optimizer, Options, Rule, State, clipped
 from metavox.algorithms.engines.optimizers import BETAS
 from metavox.algorithms.loss import masked_mse
 from metavox.errors import ConfigError
@@ -44,13 +44,15 @@ class Higher:
         update: Rule | Optimizer,
         at: Sequence[int],
         graph: Graph,
-        clip: float | None = None,
+        options: Options = PLAIN,
     ) -> list[State]:
         """See `Engine.descend`."""
+        if options.checkpoint or options.bfloat16:
+            raise ConfigError("inner.checkpoint and inner.bfloat16 are for engine=vectorised: leave them at false.")
         runs = []
         for b in range(len(support(0).x)):
             rows = partial(_row, support, b)
-            runs.append(_one_task(model, task_state(start, b), rows, update, at, graph, clip))
+            runs.append(_one_task(model, task_state(start, b), rows, update, at, graph, options.clip))
         return [{name: torch.stack([run[i][name] for run in runs]) for name in start} for i in range(len(at))]
 
 

@@ -49,3 +49,5 @@ def safe_sqrt(x: Tensor) -> Tensor:
 
 
 RULES: dict[str, Callable[[Tensor], Rule]] = {"sgd": sgd, "momentum": momentum, "adam": adam}
+STATELESS = ("sgd",)
+"""Rules that remember nothing from step to step."""

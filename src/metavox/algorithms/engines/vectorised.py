@@ -6,12 +6,16 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
 
-from metavox.algorithms.engines.base import Graph, Optimizer, Rule, State, clipped
-from metavox.algorithms.engines.optimizers import RULES
-from metavox.algorithms.loss import masked_mse
+from metavox.algorithms.engines.base import PLAIN, Graph, Optimizer, Options, Rule, State, clipped
+from metavox.algorithms.engines.optimizers import RULES, STATELESS
+from metavox.algorithms.loss import slope_weights
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs
+
+Update = Callable[[int, State, State], State]
+"""(step, weights, their gradients) -> the weights after the step."""
 
 
 class Vectorised:
@@ -37,34 +41,83 @@ class Vectorised:
         update: Rule | Optimizer,
         at: Sequence[int],
         graph: Graph,
-        clip: float | None = None,
+        options: Options = PLAIN,
     ) -> list[State]:
         """See `Engine.descend`."""
-        rule = _rule(update) if isinstance(update, Optimizer) else update
+        after = _after(update, options)
+        pairs, weights = support(0), slope_weights(support(0))
         state, found = start, {0: start}
         for step in range(max(at)):
             if graph == "detached":
                 state = {name: p.detach().requires_grad_() for name, p in state.items()}
-            pairs = support(step)
-            losses = masked_mse(self.forward(model, state, pairs.x), pairs.y, pairs.mask)  # [B]
-            grads = torch.autograd.grad(
-                losses.sum(), list(state.values()), create_graph=graph == "second", materialize_grads=True
-            )
-            amounts = rule(step, state, clipped(dict(zip(state, grads, strict=True)), clip))
-            state = {name: p - amounts[name] for name, p in state.items()}
+            if (following := support(step)) is not pairs:
+                pairs, weights = following, slope_weights(following)
+            gradients = partial(self._gradients, model, pairs, weights, graph == "second", options)
+            stepped = partial(_stepped, partial(after, step), gradients)
+            state = _recomputed(stepped, state) if options.checkpoint and graph == "second" else stepped(state)
             if step + 1 in at:
                 found[step + 1] = state
         states = [found[step] for step in at]
         return states if graph != "detached" else [{n: p.detach() for n, p in s.items()} for s in states]
 
+    def _gradients(
+        self, model: nn.Module, pairs: Pairs, weights: Tensor, create_graph: bool, options: Options, state: State
+    ) -> State:
+        """The gradients of each task's loss by its weights. Its value is not needed: only its slope by y_hat is."""
+        low = torch.autocast(pairs.x.device.type, torch.bfloat16, enabled=options.bfloat16)
+        with low:
+            y_hat = self.forward(model, state, pairs.x)
+        with torch.set_grad_enabled(create_graph):
+            slope = ((y_hat - pairs.y) * weights).to(y_hat.dtype)
+            with low:
+                grads = torch.autograd.grad(
+                    y_hat, list(state.values()), slope, create_graph=create_graph, materialize_grads=True
+                )
+        return clipped(dict(zip(state, grads, strict=True)), options.clip)
 
-def _rule(optimizer: Optimizer) -> Rule:
-    if optimizer.name not in RULES:
-        raise ConfigError(
-            f"The vectorised engine has no inner optimiser {optimizer.name!r}: use one of {', '.join(RULES)}, "
-            "or engine=higher, which takes torch's."
-        )
-    return RULES[optimizer.name](optimizer.lr)
+
+def _after(update: Rule | Optimizer, options: Options) -> Update:
+    """How a step moves the weights."""
+    if isinstance(update, Optimizer):
+        if update.name not in RULES:
+            raise ConfigError(
+                f"The vectorised engine has no inner optimiser {update.name!r}: use one of {', '.join(RULES)}, "
+                "or engine=higher, which takes torch's."
+            )
+        if options.checkpoint and update.name not in STATELESS:
+            raise ConfigError(
+                f"The inner optimiser {update.name} remembers earlier steps, which inner.checkpoint computes anew: "
+                "use sgd, or leave inner.checkpoint at false."
+            )
+        if update.name == "sgd":  # in one pass over the weights
+            lr = update.lr
+            return lambda step, state, grads: {
+                name: torch.addcmul(p, lr.to(p), grads[name], value=-1) for name, p in state.items()
+            }
+        update = RULES[update.name](update.lr)
+    rule = update
+
+    def after(step: int, state: State, grads: State) -> State:
+        amounts = rule(step, state, grads)
+        return {name: p - amounts[name] for name, p in state.items()}
+
+    return after
+
+
+def _stepped(after: Callable[[State, State], State], gradients: Callable[[State], State], state: State) -> State:
+    return after(state, gradients(state))
+
+
+def _recomputed(step: Callable[[State], State], state: State) -> State:
+    """step(state), of which only the weights are kept: the backward pass computes the rest anew."""
+    names = list(state)
+
+    def flat(*values: Tensor) -> tuple[Tensor, ...]:
+        after = step(dict(zip(names, values, strict=True)))
+        return tuple(after[name] for name in names)
+
+    values = checkpoint(flat, *state.values(), use_reentrant=False, preserve_rng_state=False)
+    return dict(zip(names, values, strict=True))
 
 
 def _refuse(model: nn.Module) -> None:

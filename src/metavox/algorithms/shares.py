@@ -1,0 +1,60 @@
+"""A meta-batch a few tasks at a time: what a share has computed is used for its gradient while it is in the cache."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function, once_differentiable
+
+from metavox.tasks.batch import Pairs, TaskBatch
+
+FRAMES = 8192
+"""Of all tasks of a share on a processor. More do not fit its cache, and as buffers above 32 MB they are fetched from
+the operating system page by page every time (docs/performance.md)."""
+
+
+def at_once(batch: TaskBatch) -> int:
+    """How many tasks to compute together: on a processor about FRAMES frames, equal shares; elsewhere all."""
+    tasks = len(batch.support.x)
+    if batch.support.x.device.type != "cpu":
+        return tasks
+    frames = max(pairs.mask[0].numel() for pairs in batch)
+    shares = -(-tasks // max(1, FRAMES // frames))
+    return -(-tasks // shares)
+
+
+def mean_in_shares(
+    losses_of: Callable[[TaskBatch], Tensor], batch: TaskBatch, size: int, parameters: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The mean of the tasks' losses and the losses [B], detached, where `losses_of` treats every task by itself.
+
+    The gradient of each share's sum is taken at once, so that memory is that of one share; the mean hands it on.
+    """
+    tasks = len(batch.support.x)
+    losses: list[Tensor] = []
+    total: list[Tensor | None] = [None] * len(parameters)
+    for first in range(0, tasks, size):
+        share = TaskBatch(*(Pairs(*(t[first : first + size] for t in pairs)) for pairs in batch))
+        part = losses_of(share)
+        grads = torch.autograd.grad(part.sum() / tasks, parameters, allow_unused=True)
+        total = [g if t is None else t if g is None else t + g for t, g in zip(total, grads, strict=True)]
+        losses.append(part.detach())
+    found = torch.cat(losses)
+    return KnownGradient.apply(found.mean(), total, *parameters), found
+
+
+class KnownGradient(Function):
+    """A scalar whose gradient by the parameters has been computed already."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor | None], *parameters: Tensor) -> Tensor:
+        """value []"""
+        ctx.gradients = gradients
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """g [] -> g times each gradient."""
+        return None, None, *(None if d is None else g * d for d in ctx.gradients)
