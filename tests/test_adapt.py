@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,8 @@ def test_recordings_of_the_same_name_are_converted_towards_the_target(
     report = run_adapt(target=speech / "target", source=speech / "source", shots=2, consent="it is a machine")
     assert report["voice"]["pairing"] == "parallel"
     assert report["voice"]["consent"] == "it is a machine"
+    assert re.match(r"2 utterance pairs, \d+ frames, \d\d% of the source's and \d\d% of", report["voice"]["pairs"])
+    assert f"- pairs: {report['voice']['pairs']}" in (tmp_path / "out" / "report.md").read_text()
     assert [Path(r["path"]).name for r in report["voice"]["target"]] == ["0.wav", "2.wav"]
     loss = {(m["pairs"], m["state"]): m["loss"] for m in report["metrics"]}
     assert loss["support", "adapted"] < 0.9 * loss["support", "before adaptation"]
@@ -203,6 +206,10 @@ BAD_SETTINGS = {
     "missing voice": ({"target": None, "voice": "/nowhere/a.voice"}, "does not exist"),
     "tts without transcripts": ({"pairing": "tts", "target": "other"}, "pairing=nearest"),
     "parallel without a match": ({"pairing": "parallel", "target": "other"}, "pairing=nearest"),
+    "a pairing of train.py alone": (
+        {"pairing": "phone"},
+        "is for train.py; here it can be auto, parallel, tts, nearest",
+    ),
     "espeak has no such voice": ({"speaker": "en-us+zebra"}, "zebra"),
 }
 

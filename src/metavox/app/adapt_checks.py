@@ -20,6 +20,9 @@ def check(config: DictConfig) -> None:
         raise ConfigError(f"nothing to speak in text={str(config.text)!r}: it holds no letter and no digit")
     if not config.run and not config.voice:
         raise ConfigError("run is missing: name the run folder of train.py, run=FOLDER")
+    kind, known = config.pairing.get("_target_"), {p["_target_"]: name for name, p in config.pairings.items()}
+    if kind and kind not in known:
+        raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
     for key in ("shots", "steps", "lr"):
         if config[key] is not None:
             _check_number(key, config[key], bool(config.voice))

@@ -17,6 +17,7 @@ from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
+from metavox.tasks.quality import geometry, shares
 
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
@@ -43,12 +44,14 @@ class Speech:
 
 @dataclass(frozen=True)
 class Material:
-    """Aligned pairs x [N, D], y [N, D] of mapped columns, and the names of the target recordings they come from."""
+    """Aligned pairs x [N, D], y [N, D] of mapped columns, the names of the target recordings they come from, and a line
+    on the pairs of the support."""
 
     pairing: str
     support: list[AlignedPair]
     held_out: list[AlignedPair]
     used: list[str]
+    quality: str
 
 
 class TextVoice:
@@ -106,9 +109,9 @@ def gather(
     if not pairs:
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
     chosen, rest = spread(pairs, shots)
-    support = _align(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
+    support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
     held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
-    return Material(name, support, held_out, [t.name for _, t in chosen])
+    return Material(name, support, held_out, [t.name for _, t in chosen], quality)
 
 
 def correspond(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
@@ -131,10 +134,10 @@ def _pooled(
     """Support and held-out pairs share no target recording, and no source recording where there are enough."""
     chosen, rest = spread(targets, shots)
     near, others = spread(sources, _enough(sources, chosen))
-    support = _align(pairing, near, chosen, features)
+    support, quality = _measured(pairing, near, chosen, features)
     rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
     held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
-    return Material("nearest", support, held_out, [t.name for t in chosen])
+    return Material("nearest", support, held_out, [t.name for t in chosen], quality)
 
 
 def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
@@ -153,10 +156,23 @@ def _enough(sources: Sequence[Speech], targets: Sequence[Speech]) -> int:
 def _align(
     pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], features: Features
 ) -> list[AlignedPair]:
+    return _measured(pairing, sources, targets, features)[0]
+
+
+def _measured(
+    pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], features: Features
+) -> tuple[list[AlignedPair], str]:
+    """The aligned pairs, and a line on their quality."""
     left, right = ([s.frames.spectrum for s in side] for side in (sources, targets))
-    every = np.concatenate(right)
-    found = zip(left, align_spectra(pairing, features, left, right), strict=True)
-    return [(x[a.path[:, 0]][:, features.mapped], every[a.path[:, 1]][:, features.mapped]) for x, a in found]
+    found, every = align_spectra(pairing, features, left, right), np.concatenate(right)
+    starts = np.cumsum([0, *map(len, left)])
+    rows = np.concatenate([a.path + np.array([start, 0]) for a, start in zip(found, starts, strict=False)])
+    cost = float(np.mean([a.cost for a in found]))
+    pairs = [
+        (x[a.path[:, 0]][:, features.mapped], every[a.path[:, 1]][:, features.mapped])
+        for x, a in zip(left, found, strict=True)
+    ]
+    return pairs, shares({**geometry(rows, int(starts[-1]), len(every)), "pairs": len(found), "cost": cost})
 
 
 def _fits(source: Speech, target: Speech) -> bool:

@@ -94,14 +94,17 @@ def together(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def described(row: Mapping[str, Any], voices: int) -> str:
-    """A row as a line to read."""
-    text = (
-        f"{voices} x 2 voices, {row['pairs']} utterance pairs, {row['frames']} frames, {row['source_used']:.0%} of the "
-        f"sources' and {row['target_used']:.0%} of the targets'; {row['many_to_one']:.0%} many-to-one, distance "
-        f"{row['distance']:.2f}, cost {row['cost']:.2f}"
-    )
+    """A row of several voices as a line to read."""
+    text = f"{voices} x 2 voices, {shares(row)}, distance {row['distance']:.2f}"
     if row["source_phones"] is None:
         return f"{text}; phones unknown (dataset.phones=true)"
+    phones = f"phones {row['source_phones']:.0%} and {row['target_phones'] or 0:.0%}"
+    return f"{text}; {phones}, {row['same_phone'] or 0:.0%} of the frames within one"
+
+
+def shares(row: Mapping[str, Any]) -> str:
+    """How much is paired, and how, as words."""
     return (
-        f"{text}; phones {row['source_phones']:.0%} and {row['target_phones'] or 0:.0%}, alike {row['same_phone']:.0%}"
+        f"{row['pairs']} utterance pairs, {row['frames']} frames, {row['source_used']:.0%} of the source's and "
+        f"{row['target_used']:.0%} of the target's, {row['many_to_one']:.0%} many-to-one, cost {row['cost']:.2f}"
     )
