@@ -154,7 +154,8 @@ def provenance(
     return {
         "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(material.used),
         "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": material.pairing,
-        "pairs": material.quality, "source": sources.description, "consent": None if config.consent is None else str(config.consent),
+        "pairs": material.quality, "source": sources.description,
+        "consent": None if config.consent is None else str(config.consent),
     }  # fmt: skip
 
 
