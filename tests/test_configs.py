@@ -11,11 +11,12 @@ from conftest import ROOT, compose_train
 from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.reference import reference
-from metavox.errors import ConfigError
+from metavox.errors import ConfigError, MetavoxError
 
 GROUPS = (
     "dataset",
     "features",
+    "vocoder",
     "pairing",
     "model",
     "algorithm",
@@ -60,6 +61,14 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
     if group == "dataset":
         parts = [build(config[k]) if config[k] else None for k in ("features", "pairing")]
         assert build(node, features=parts[0], pairing=parts[1]).shots >= 1
+    elif group == "vocoder":
+        kinds = {"griffin_lim": "mel", "wavernn": "mel_wavernn", "hifigan": "mel"}
+        features = build(compose_train(f"features={kinds.get(name, 'world')}").features)
+        if "checkpoint" in node:
+            with pytest.raises(MetavoxError, match=r"none\.pt"):
+                build(node, features=features, checkpoint=str(tmp_path / "none.pt"))
+        else:
+            assert callable(build(node, features=features).render)
     elif group == "model":
         assert build(node, input_dim=4, output_dim=4)(torch.zeros(2, 3, 4)).shape == (2, 3, 4)
     elif group in ("logger", "callbacks", "baselines", "listen"):

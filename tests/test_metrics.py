@@ -7,8 +7,14 @@ import pytest
 
 from metavox.evaluation import metrics
 from metavox.features.frames import Frames
+from metavox.features.melcepstrum import distance
 
-FEATURES = SimpleNamespace(mapped=slice(1, None), power=lambda spectrum: 20 * np.log10(np.e) * spectrum[:, 0])
+FEATURES = SimpleNamespace(
+    mapped=slice(1, None),
+    power=lambda spectrum: 20 * np.log10(np.e) * spectrum[:, 0],
+    distance=distance(24),
+    f0_apart=True,
+)
 
 
 def frames(spectrum: np.ndarray, f0: np.ndarray | float = 120.0) -> Frames:
@@ -51,7 +57,7 @@ def test_mcd_leaves_out_level_timing_and_silence() -> None:
 def test_aligned_mcd_is_that_of_the_given_path() -> None:
     x, y = speech(3)[:, 1:], speech(4)[:, 1:]
     expected = np.mean(10 / np.log(10) * np.sqrt(2 * ((x - y) ** 2).sum(1)))
-    assert metrics.aligned_mcd(x, y) == ("mcd", "aligned24", pytest.approx(expected))
+    assert metrics.aligned(x, y, distance(24)) == ("mcd", "aligned24", pytest.approx(expected))
 
 
 def test_f0_metrics_count_the_frames_they_say() -> None:

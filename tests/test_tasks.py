@@ -8,6 +8,7 @@ import torch
 
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
+from metavox.features import melcepstrum
 from metavox.features.frames import Frames
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Alignment, SpeakerPair
@@ -161,6 +162,7 @@ class ToyFeatures:
     """Spectra of 3 columns; the first is the power in dB."""
 
     rate, hop, dim, bands, mapped = 16000, 0.005, 3, 1, slice(1, 3)
+    distance, f0_apart = melcepstrum.distance(2), True
 
     def settings(self) -> dict[str, object]:
         return {"kind": "toy"}

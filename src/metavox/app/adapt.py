@@ -18,10 +18,13 @@ from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
 from metavox.app.recordings import Recording, find, load
 from metavox.app.voice_report import Report
+from metavox.app.vocoder import vocoder_of
 from metavox.audio.files import write
 from metavox.errors import ConfigError
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.voice import Voice, sha256
+from metavox.synthesis.vocoders.auto import SILENT
+from metavox.synthesis.vocoders.base import Vocoder
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ def adapt(config: DictConfig) -> Path:
     voice = Voice.load(Path(str(config.voice)).expanduser()) if config.voice else None
     run = run_of(config, voice)
     speaker = TextVoice(speaker_of(config, run), config.language, run.features)
+    vocoder = vocoder_of(config, run.features)
     results = [output / f"{name}.wav" for name in names["source"].values() or [SPEECH]]
     check_output(
         output, [*results, *(reference(path, output) for path in results)], [p for n in names.values() for p in n]
@@ -67,7 +71,11 @@ def adapt(config: DictConfig) -> Path:
     report.run = {"run": str(run.checkpoint), "algorithm": type(run.algorithm).__name__}
     report.voice = {"voice file": str(path), **voice.provenance}
     report.source = sources.description
-    convert(voice, run, sources, output, report)
+    if vocoder is None:
+        report.warnings.append(SILENT)
+    else:
+        report.run["vocoder"] = type(vocoder).__name__
+        convert(voice, run, vocoder, sources, output, report)
     report.likeness = likeness([Path(t["path"]) for t in voice.provenance["target"]], report.files)
     report.write(output)
     for warning in report.warnings:
@@ -111,7 +119,9 @@ def read_sources(config: DictConfig, names: dict[Path, str], run: Run, speaker: 
         return Sources([speech], speaker.read_on(), f"espeak-ng voice {speaker.espeak.voice}")
     recordings = read(names, "source", run, report)
     report.judge(recordings, "source", run.features)
-    return Sources([Speech.of(r) for r in recordings], [], f"recordings in {', '.join(as_list(config.source))}")
+    return Sources(
+        [Speech.of(r, run.features.rate) for r in recordings], [], f"recordings in {', '.join(as_list(config.source))}"
+    )
 
 
 def read(names: dict[Path, str], role: str, run: Run, report: Report) -> list[Recording]:
@@ -127,7 +137,7 @@ def make_voice(
     recordings = read(names, "target", run, report)
     report.judge(recordings, "target", run.features)
     report.judge_amount(recordings)
-    targets = [Speech.of(r) for r in recordings]
+    targets = [Speech.of(r, run.features.rate) for r in recordings]
     pairing = choose(chosen(config), sources.speech, targets, config.text is not None)
     shots = config.shots or run.shots
     material = gather(pairing, build(config.pairings[pairing]), sources.every, targets, shots, run.features, speaker)
@@ -159,7 +169,7 @@ def provenance(
     }  # fmt: skip
 
 
-def convert(voice: Voice, run: Run, sources: Sources, output: Path, report: Report) -> None:
+def convert(voice: Voice, run: Run, vocoder: Vocoder, sources: Sources, output: Path, report: Report) -> None:
     """Writes the converted wavs and, under reference/, the source by the vocoder alone."""
     source_f0 = F0Statistics.of(s.frames.f0 for s in sources.every)
     if not source_f0.frames or not voice.f0.frames:
@@ -167,9 +177,9 @@ def convert(voice: Voice, run: Run, sources: Sources, output: Path, report: Repo
     outputs = []
     for speech in tqdm(sources.speech, desc="converting", dynamic_ncols=True):
         frames = voice.convert(speech.frames, source_f0, run.algorithm, run.features, run.normaliser)
-        path = output / f"{speech.name}.wav"
-        wave = keep(path, run.features.synthesise(frames), run.features.rate, report)
-        keep(reference(path, output), run.features.synthesise(speech.frames), run.features.rate, report)
+        path, original = output / f"{speech.name}.wav", speech.original
+        wave = keep(path, vocoder.render(frames, original), run.features.rate, report)
+        keep(reference(path, output), vocoder.render(speech.frames, original), run.features.rate, report)
         outputs.append(run.features.analyse(wave, run.features.rate).f0)
         report.files.append({
             "source": speech.name, "output": str(path), "reference": str(reference(path, output)),

@@ -8,7 +8,7 @@ from metavox.algorithms.base import Adapted
 from metavox.app.checkpoint import Run
 from metavox.app.material import Material
 from metavox.errors import MetavoxError
-from metavox.evaluation.metrics import aligned_mcd
+from metavox.evaluation.metrics import aligned
 from metavox.learner.auto_steps import choose_steps
 from metavox.synthesis.voice import map_frames
 from metavox.tasks.batch import Pairs
@@ -67,12 +67,13 @@ def choose(run: Run, support: Pairs, lr: float | None) -> tuple[int | None, str]
 
 
 def _scores(run: Run, adapted: Adapted | None, pairs: list[AlignedPair]) -> dict[str, Any]:
-    """Loss in normalised units and MCD along the alignment; `adapted` None leaves the source as it is."""
+    """Loss in normalised units and distance (MCD) along the alignment; `adapted` None leaves the source as it is."""
     y_hat = [x if adapted is None else map_frames(run.algorithm, adapted, run.normaliser, x) for x, _ in pairs]
     left, right = np.concatenate(y_hat), np.concatenate([y for _, y in pairs])
-    mcd = aligned_mcd(left, right)
+    score = aligned(left, right, run.features.distance)
     loss = np.mean(((left - right) / run.normaliser.scale) ** 2)
-    return {"loss": float(loss), "mcd": mcd.value, "convention": mcd.convention, "frames": len(left)}
+    own = {"metric": score.metric, score.metric: score.value, "convention": score.convention}
+    return {"loss": float(loss), **own, "frames": len(left)}
 
 
 def _rate(run: Run) -> float | None:

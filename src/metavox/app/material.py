@@ -1,20 +1,24 @@
 """Which recordings stand for which: the aligned pairs that a voice is adapted on and checked against."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from metavox.app.recordings import Recording
 from metavox.audio.espeak import Espeak
+from metavox.audio.files import read
 from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError, MetavoxError
+from metavox.evaluation.listen import Clip
 from metavox.features.frames import Features, Frames
 from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
+from metavox.synthesis.vocoders.base import Original
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
 from metavox.tasks.quality import geometry, shares
@@ -31,15 +35,22 @@ HELD_OUT = 20
 
 @dataclass(frozen=True)
 class Speech:
-    """Something said by the source or the target voice."""
+    """Something said by the source or the target voice. `wave` gives it [S] at the rate of the features."""
 
     name: str
     text: str | None
     frames: Frames
+    wave: Callable[[], np.ndarray]
 
     @classmethod
-    def of(cls, recording: Recording) -> "Speech":
-        return cls(recording.name, recording.text, recording.frames)
+    def of(cls, recording: Recording, rate: int) -> "Speech":
+        """The wave is read again where it is needed: a long target would fill the memory for nothing."""
+        return cls(recording.name, recording.text, recording.frames, partial(read, recording.path, rate))
+
+    @property
+    def original(self) -> Original:
+        """What vocoders ask for."""
+        return Original(self.wave(), self.frames)
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,8 @@ class TextVoice:
 
     def say(self, text: str, name: str) -> Speech:
         """Raises MetavoxError for a text with nothing to speak."""
-        return Speech(name, text, self.features.analyse(*self.espeak.speak(text, self.language)))
+        wave = Clip(*self.espeak.speak(text, self.language)).at(self.features.rate)
+        return Speech(name, text, self.features.analyse(wave, self.features.rate), lambda: wave)
 
     def read_on(self) -> list[Speech]:
         """Some of metavox's own sentences, for a target without transcripts."""

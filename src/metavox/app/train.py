@@ -26,6 +26,7 @@ from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
+from metavox.app.vocoder import audible, vocoder_of
 from metavox.evaluation.eer import TRIAL
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
@@ -94,9 +95,11 @@ def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
     check(config)
     check_loggers(config)
     quiet()
-    listeners(config)
+    hearing, features = listeners(config), part(config.features)
+    if features:
+        audible(config, features, bool(hearing))
     data = build(
-        config.dataset, features=part(config.features), pairing=part(config.pairing),
+        config.dataset, features=features, pairing=part(config.pairing),
         test_shots=config.evaluation.get("shots"),
     )  # fmt: skip
     main = config.choices.algorithm
@@ -175,7 +178,8 @@ def scorer(config: DictConfig, data: Any, own: int) -> SpeechScorer | None:
     for info in data.episodes["test"]:
         voices.setdefault(info.target, {}).update({t.id: t for _, t in (*info.support, *info.query)})
     return SpeechScorer(
-        data.store, data.normaliser, data.pairing.parallel, listeners(config), [own] if at is None else list(at),
+        data.store, data.normaliser, data.pairing.parallel, vocoder_of(config, data.features), listeners(config),
+        [own] if at is None else list(at),
         {speaker: list(recordings.values()) for speaker, recordings in voices.items()},
     )  # fmt: skip
 
@@ -200,7 +204,8 @@ def anchors(config: DictConfig, data: Any, folder: RunFolder) -> None:
     """Adds to results.csv what the vocoder alone costs, and what the metrics that listen say of real speech."""
     score = scorer(config, data, 0)
     assert score is not None
-    for name, of in {CEILING: score.ceiling, **({NATURAL: score.natural} if score.listeners else {})}.items():
+    ceiling, natural = ({CEILING: score.ceiling} if score.vocoder else {}), {NATURAL: score.natural}
+    for name, of in {**ceiling, **(natural if score.listeners else {})}.items():
         if name in folder.algorithms():
             continue
         rows = []

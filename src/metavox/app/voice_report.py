@@ -65,8 +65,9 @@ class Report:
         lines += [f"- {key}: {_text(value)}" for part in (self.run, self.voice) for key, value in part.items()]
         lines += [f"- converted: {self.source}", ""]
         if self.metrics:
-            lines += ["## Adaptation", "", f"MCD in dB by convention {self.metrics[0]['convention']}.", ""]
-            lines += _table(self.metrics, ("pairs", "state", "frames", "loss", "mcd"))
+            metric, convention = (self.metrics[0][key] for key in ("metric", "convention"))
+            lines += ["## Adaptation", "", f"{metric.upper()} in dB by convention {convention}.", ""]
+            lines += _table(self.metrics, ("pairs", "state", "frames", "loss", metric))
         lines += ["## Pitch", "", "Medians of the voiced frames in Hz; the output was analysed again.", ""]
         lines += _table([self.f0], ("source", "target", "output"))
         if self.likeness:

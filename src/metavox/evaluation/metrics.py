@@ -8,7 +8,9 @@
 | vuv_error | share | frames of that path voiced in one but not in the other, 0..1 |
 | f0_median | semitones | absolute difference of the medians of the voiced frames; needs no parallel speech |
 
-The number in the name of an MCD is the number of its coefficients.
+The number in the name of an MCD is the number of its coefficients. Features that are no mel-cepstra have a distance of
+their own name in the place of `mcd`, along the same paths; where the pitch is in their spectrum, F0 metrics of frames
+would score what nobody hears and are left out (docs/vocoders.md).
 """
 
 from collections.abc import Iterable
@@ -16,12 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metavox.features.frames import Features, Frames
+from metavox.features.frames import Distance, Features, Frames
+from metavox.features.melcepstrum import MCD_DB as MCD_DB
 from metavox.pairing.dtw import dtw
 from metavox.tasks.alignments import speech_frames
-
-MCD_DB = 10 * np.sqrt(2) / np.log(10)
-"""(10 / ln 10) sqrt(2): from the Euclidean distance of two mel-cepstra to dB."""
 
 
 class Score(NamedTuple):
@@ -35,7 +35,9 @@ def scores(converted: Frames, target: Frames, features: Features) -> list[Score]
     left, right = (_speech(frames, features) for frames in (converted, target))
     x, y = converted.spectrum[left][:, features.mapped], target.spectrum[right][:, features.mapped]
     path, cost = dtw(x, y)
-    found = [Score("mcd", f"sprocket{x.shape[1]}", float(MCD_DB * cost))]
+    found = [Score(features.distance.metric, features.distance.dtw, features.distance.factor * float(cost))]
+    if not features.f0_apart:
+        return found
     a, b = converted.f0[left][path[:, 0]], target.f0[right][path[:, 1]]
     voiced = (a > 0) & (b > 0)
     if voiced.any():
@@ -51,9 +53,10 @@ def f0_scores(converted: np.ndarray, target: np.ndarray) -> list[Score]:
     return [Score("f0_median", "semitones", abs(semitones(f0_median(converted), f0_median(target))))]
 
 
-def aligned_mcd(x: np.ndarray, y: np.ndarray) -> Score:
-    """Mapped columns x, y [N, D] along one path -> MCD in dB, frame by frame."""
-    return Score("mcd", f"aligned{x.shape[1]}", float(MCD_DB * np.linalg.norm(x - y, axis=1).mean()))
+def aligned(x: np.ndarray, y: np.ndarray, distance: Distance) -> Score:
+    """Mapped columns x, y [N, D] along one path -> their distance, frame by frame."""
+    value = distance.factor * float(np.linalg.norm(x - y, axis=1).mean())
+    return Score(distance.metric, distance.aligned, value)
 
 
 def average(utterances: Iterable[Iterable[Score]]) -> list[Score]:

@@ -69,7 +69,7 @@ class ArrayLog:
         shape, kind = self.fields[field]
         if field not in self._maps or len(self._maps[field]) != self._rows:
             size = (self._rows, *shape)
-            empty = not self._rows  # an empty file cannot be mapped
+            empty = not self._rows or not self._row_bytes(field)  # an empty file cannot be mapped
             self._maps[field] = np.zeros(size, kind) if empty else np.memmap(self._file(field), kind, "r", shape=size)
         return self._maps[field]
 
@@ -173,7 +173,7 @@ class ArrayLog:
         return {self._file(name): self._rows * self._row_bytes(name) for name in self.fields}
 
     def _rows_there(self) -> int:
-        files = {name: self._file(name) for name in self.fields}
+        files = {name: self._file(name) for name in self.fields if self._row_bytes(name)}
         return min(os.path.getsize(f) // self._row_bytes(name) if f.exists() else 0 for name, f in files.items())
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""What a recording becomes: frames. Every feature kind is invertible."""
+"""What a recording becomes: frames. Vocoders (`synthesis.vocoders`) make waves of them again."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,23 +18,32 @@ class Frames:
         return len(self.f0)
 
 
+class Distance(NamedTuple):
+    """What `factor` times the Euclidean distance of two frames' mapped columns is called: a metric, and its conventions
+    along a DTW of its own and along a path that is given."""
+
+    metric: str
+    factor: float
+    dtw: str
+    aligned: str
+
+
 class Features(Protocol):
-    """Analysis and synthesis. Instances are picklable and cheap to build; they hold settings, not data."""
+    """Analysis. Instances are picklable and cheap to build; they hold settings, not data."""
 
     rate: int  # Hz
     hop: float  # seconds from frame to frame
     dim: int  # D, columns of the spectrum
     bands: int  # A, columns of the aperiodicity
     mapped: slice  # the columns of the spectrum that the mapping network converts; the others are copied
+    distance: Distance
+    f0_apart: bool  # F0 is what will be heard; False where the pitch is in the spectrum and F0 only says where it was
 
     def settings(self) -> dict[str, Any]:
         """Plain values that identify the frames (kind, rate, hop ...): equal settings, equal frames."""
 
     def analyse(self, wave: np.ndarray, rate: int) -> Frames:
         """wave [S] float, at `rate` Hz (resampled to `self.rate` when it differs)."""
-
-    def synthesise(self, frames: Frames) -> np.ndarray:
-        """Frames -> wave [S] float32 at `self.rate`."""
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
         """spectrum [T, D] -> [T] mean power in dB of the spectral envelope."""

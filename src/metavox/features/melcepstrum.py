@@ -8,6 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from metavox.features.frames import Distance
+
+MCD_DB = 10 * np.sqrt(2) / np.log(10)
+"""(10 / ln 10) sqrt(2): from the Euclidean distance of two mel-cepstra to dB."""
 _CHUNK = 4096  # frames at once, so that a long recording does not need [T, F] float64 several times over
 
 
@@ -27,6 +31,11 @@ def power(cepstrum: np.ndarray, fft: int, alpha: float) -> np.ndarray:
     weights[[0, -1]] = 1.0 / fft  # the two frequencies that have no mirror image
     parts = (decode(cepstrum[i : i + _CHUNK], fft, alpha) @ weights for i in range(0, len(cepstrum), _CHUNK))
     return 10 * np.log10(np.concatenate([np.zeros(0), *parts]))
+
+
+def distance(columns: int) -> Distance:
+    """Mel-cepstral distortion in dB over that many coefficients."""
+    return Distance("mcd", float(MCD_DB), f"sprocket{columns}", f"aligned{columns}")
 
 
 @lru_cache(maxsize=8)

@@ -61,6 +61,7 @@ class World:
                 f"WORLD codes no aperiodicity at {rate} Hz; set features.rate=16000 (recordings are resampled)"
             )
         self.mapped = slice(1, self.dim)  # c0 is the power, which a conversion keeps
+        self.distance, self.f0_apart = melcepstrum.distance(self.order), True
 
     def settings(self) -> dict[str, Any]:
         """Plain values that identify the frames."""
@@ -76,11 +77,20 @@ class World:
         x = np.ascontiguousarray(wave, dtype=np.float64)
         coarse, times = pyworld.dio(x, self.rate, self.f0_floor, self.f0_ceil, frame_period=1000 * self.hop)
         f0 = pyworld.stonemask(x, coarse, times, self.rate)
-        x = x + self.dither * np.random.default_rng(0).standard_normal(len(x))  # after F0, which finds pitch in noise
-        envelope = pyworld.cheaptrick(x, f0, times, self.rate, fft_size=self.fft)
+        x = self.dithered(x)  # after F0, which finds pitch in noise
         aperiodicity = pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate)
-        cepstrum = melcepstrum.encode(envelope, self.order, self.alpha)
-        return Frames(*(values.astype(np.float32) for values in (cepstrum, f0, aperiodicity)))
+        return Frames(*(values.astype(np.float32) for values in (self.cepstrum(x, f0), f0, aperiodicity)))
+
+    def cepstrum(self, wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
+        """Mel-cepstrum [T, D] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
+        times = np.arange(len(f0)) * (1000 * self.hop) / 1000  # as DIO has them, to the last bit
+        x = np.ascontiguousarray(wave, dtype=np.float64)
+        envelope = pyworld.cheaptrick(x, f0.astype(np.float64), times, self.rate, fft_size=self.fft)
+        return melcepstrum.encode(envelope, self.order, self.alpha)
+
+    def dithered(self, wave: np.ndarray) -> np.ndarray:
+        """wave [S] with white noise of the amplitude `dither`, the same every time."""
+        return wave + self.dither * np.random.default_rng(0).standard_normal(len(wave))
 
     def synthesise(self, frames: Frames) -> np.ndarray:
         """Frames -> wave [S] float32 at `self.rate`."""

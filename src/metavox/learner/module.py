@@ -25,6 +25,9 @@ class Scorer(Protocol):
         """Normalised y_hat [B, Q, T, D] along the aligned path -> metrics [B], cheap enough for every validation."""
 
     def full(
+    def aligned(self, y_hat: Tensor, batch: TaskBatch) -> list[Score]:
+        """The same as a score of each task, with its convention."""
+
         self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: Collection[int]
     ) -> list[Score]:
         """Whole converted query utterances, normalised [T, D] -> scores of one task (means over its utterances).
@@ -134,11 +137,11 @@ class MetaLearner(pl.LightningModule):
         found = [[Score("loss", "mse", float(v))] for v in losses]
         lost = diverged(losses)
         if self.scorer and episodes.sources is not None:
-            aligned = self.scorer.fast(y_hat, episodes.batch)["mcd"]
+            aligned = self.scorer.aligned(y_hat, episodes.batch)
             converted = self.algorithm.predict(adapted, episodes.sources).detach()
             converted = converted.where(~lost[:, None, None, None], episodes.sources)  # there are no other frames
-            for task, info, mcd, frames in zip(found, episodes.info, aligned, converted, strict=True):
-                task.append(Score("mcd", f"aligned{y_hat.shape[-1]}", float(mcd)))
+            for task, info, score, frames in zip(found, episodes.info, aligned, converted, strict=True):
+                task.append(score)
                 task += self.scorer.full(info, list(frames), not adapted, steps)
         return [
             [s._replace(value=math.nan) for s in task] if gone else task

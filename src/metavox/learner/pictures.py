@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from metavox.audio.files import read, write
-from metavox.features.frames import Frames
+from metavox.audio.files import write
+from metavox.features.frames import Features, Frames
+from metavox.features.world import World
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.tasks.episodes import EpisodeInfo
@@ -38,10 +39,11 @@ class Pictures(pl.Callback):
         assert isinstance(learner, MetaLearner)
         if self.folder is None or learner.scorer is None:
             return
+        assert isinstance(learner.scorer, SpeechScorer)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         for task in data.episodes["test"][: self.tasks]:
             info = task.at(data.shots)
-            for name, wave in waves(info, converted(info, data, learner), data).items():
+            for name, wave in waves(info, converted(info, data, learner), learner.scorer).items():
                 write(Path(self.folder) / f"{info.source}-to-{info.target}_{name}.wav", wave, data.features.rate)
 
     def _log(self, writer: SummaryWriter, trainer: pl.Trainer, learner: MetaLearner) -> None:
@@ -49,13 +51,14 @@ class Pictures(pl.Callback):
         writer.add_figure("val/adaptation_curve", draw_curves(_curves(trainer.callback_metrics)), step)
         if learner.scorer is None:
             return
+        assert isinstance(learner.scorer, SpeechScorer)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         for info in data.episodes["validation"][: self.tasks]:
             tag, result = f"{info.source} to {info.target}", converted(info, data, learner)
             source, target = (data.store.frames(utterance) for utterance in info.query[0])
             frames = {"source": source, "converted": result, "target": target}
-            writer.add_figure(f"spectrogram/{tag}", draw_spectrograms(frames, data.features.hop), step)
-            for name, wave in waves(info, result, data).items():
+            writer.add_figure(f"spectrogram/{tag}", draw_spectrograms(frames, data.features), step)
+            for name, wave in waves(info, result, learner.scorer).items():
                 writer.add_audio(f"audio {tag}/{name}", wave[None].clip(-1, 1), step, data.features.rate)
 
 
@@ -69,14 +72,15 @@ def converted(info: EpisodeInfo, data: Any, learner: MetaLearner) -> Frames:
     return learner.scorer.frames(info, list(y_hat), not adapted)[0]
 
 
-def waves(info: EpisodeInfo, result: Frames, data: Any) -> dict[str, np.ndarray]:
-    """The recordings of the first query pair, the target through the vocoder alone, and the conversion unless it
-    diverged."""
-    source, target = (read(u.path, data.features.rate, u.start, u.stop) for u in info.query[0])
-    ceiling = data.features.synthesise(data.store.frames(info.query[0][1]))
-    found = {"source": source, "target": target, "copy-synthesis": ceiling}
-    if np.isfinite(result.spectrum).all():
-        found["converted"] = data.features.synthesise(result)
+def waves(info: EpisodeInfo, result: Frames, scorer: SpeechScorer) -> dict[str, np.ndarray]:
+    """The recordings of the first query pair; where there is a vocoder the target through it alone, and the conversion
+    unless it diverged."""
+    source, target = info.query[0]
+    found = {"source": scorer.recording(source).wave, "target": scorer.recording(target).wave}
+    if scorer.vocoder is not None:
+        found["copy-synthesis"] = scorer.render(scorer.store.frames(target), target)
+        if np.isfinite(result.spectrum).all():
+            found["converted"] = scorer.render(result, source)
     return found
 
 
@@ -99,14 +103,14 @@ def draw_curves(curves: dict[str, dict[int, float]]) -> Figure:
     return figure
 
 
-def draw_spectrograms(voices: dict[str, Frames], hop: float) -> Figure:
-    """Mel-cepstral spectrograms above each other, F0 as a line."""
+def draw_spectrograms(voices: dict[str, Frames], features: Features) -> Figure:
+    """Mel-cepstral spectrograms (or the frames as they are) above each other, F0 as a line."""
+    hop = features.hop
     figure = Figure(figsize=(8, 2 * len(voices)), layout="constrained")
     for axis, (name, frames) in zip(figure.subplots(len(voices), 1, squeeze=False)[:, 0], voices.items(), strict=True):
         angles = np.outer(np.arange(frames.spectrum.shape[1]), np.linspace(0, np.pi, 128))
-        axis.imshow(
-            (frames.spectrum @ np.cos(angles)).T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1)
-        )
+        image = frames.spectrum @ np.cos(angles) if isinstance(features, World) else frames.spectrum
+        axis.imshow(image.T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1))
         axis.set(xlabel="seconds", ylabel="warped frequency", title=name)
         pitch = axis.twinx()
         pitch.plot(np.arange(len(frames)) * hop, np.where(frames.f0 > 0, frames.f0, np.nan), "w", linewidth=1)

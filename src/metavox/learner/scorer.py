@@ -4,17 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from types import MappingProxyType
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
 from metavox.evaluation.listen import Clip, Listener, Said
-from metavox.evaluation.metrics import MCD_DB, Score, average, f0_scores, scores
+from metavox.evaluation.metrics import Score, average, f0_scores, scores
 from metavox.features.frames import Frames
 from metavox.features.store import FeatureStore
 from metavox.synthesis.conversion import converted_frames
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo
 from metavox.tasks.normaliser import Normaliser
@@ -29,24 +31,32 @@ REMEMBERED = 512
 class SpeechScorer:
     """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
+    `vocoder` makes the frames heard; without one only frames are scored, and there can be no listeners.
     `listeners` are slow metrics on waves: they hear the outputs after the numbers of inner steps in `listen_steps`.
     `voices` are the recordings of all target speakers of the test, with whom a target may be confused.
     """
 
     def __init__(
-        self, store: FeatureStore, normaliser: Normaliser, parallel: bool, listeners: Sequence[Listener] = (),
-        listen_steps: Collection[int] = (), voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}),
+        self, store: FeatureStore, normaliser: Normaliser, parallel: bool, vocoder: Vocoder | None,
+        listeners: Sequence[Listener] = (), listen_steps: Collection[int] = (),
+        voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
+        self.vocoder = vocoder
         self.listeners, self.listen_steps, self.speakers = listeners, set(listen_steps), voices
         self.recording = lru_cache(REMEMBERED)(self._recording)
 
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
-        """MCD along the path of the pairing, [B] dB (convention aligned24)."""
-        scale = torch.as_tensor(self.normaliser.scale, device=y_hat.device)
-        distance = float(MCD_DB) * ((y_hat - batch.query.y) * scale).square().sum(-1).sqrt()  # [B, Q, T]
+        """Distance along the path of the pairing, [B]: for WORLD's frames MCD in dB (convention aligned24)."""
+        how, scale = self.features.distance, torch.as_tensor(self.normaliser.scale, device=y_hat.device)
+        distance = how.factor * ((y_hat - batch.query.y) * scale).square().sum(-1).sqrt()  # [B, Q, T]
         mask = batch.query.mask
-        return {"mcd": (distance * mask).sum((-1, -2)) / mask.sum((-1, -2))}
+        return {how.metric: (distance * mask).sum((-1, -2)) / mask.sum((-1, -2))}
+
+    def aligned(self, y_hat: Tensor, batch: TaskBatch) -> list[Score]:
+        """The same as a score of each task."""
+        ((metric, values),) = self.fast(y_hat, batch).items()
+        return [Score(metric, self.features.distance.aligned, float(value)) for value in values]
 
     def full(
         self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: Collection[int]
@@ -54,8 +64,10 @@ class SpeechScorer:
         """Whole converted query utterances, normalised [T, D] (padded) -> means over the utterances of a task."""
         frames = self.frames(info, converted, is_source)
         targets = [self.store.frames(target) for _, target in info.query]
-        heard = self._listen(info, self._synthesised(frames), 0) if self.listen_steps.intersection(steps) else []
-        return self._average(frames, targets) + heard
+        found = self._average(frames, targets)
+        if not self.listeners or not self.listen_steps.intersection(steps):
+            return found
+        return found + self._listen(info, self._rendered(frames, [source for source, _ in info.query]), 0)
 
     def voices(self, info: EpisodeInfo) -> str:
         """Whether source and target have "same" or "cross" sex, or register where a corpus does not say the sex."""
@@ -69,18 +81,25 @@ class SpeechScorer:
         return "F" if F0Statistics.of(self.store.frames(u).f0 for u in utterances).median > HIGH else "M"
 
     def ceiling(self, info: EpisodeInfo) -> list[Score]:
-        """What the vocoder alone costs: the first query target, synthesised and analysed again, against itself. The
+        """What the vocoder alone costs: the first query target, rendered and analysed again, against itself. The
         metrics that listen hear all query targets."""
-        targets = [self.store.frames(target) for _, target in info.query]
-        found = self._average([copy_synthesis(targets[0], self.store)], targets[:1])
-        return found + (self._listen(info, self._synthesised(targets), 1) if self.listeners else [])
+        targets = [target for _, target in info.query]
+        frames = [self.store.frames(target) for target in targets]
+        clips = self._rendered(frames if self.listeners else frames[:1], targets)
+        found = self._average([self.features.analyse(clips[0].wave, self.features.rate)], frames[:1])
+        return found + (self._listen(info, clips, 1) if self.listeners else [])
 
     def natural(self, info: EpisodeInfo) -> list[Score]:
         """What the metrics that listen say of the query targets themselves."""
         return self._listen(info, [self.recording(target) for _, target in info.query], 1)
 
-    def _synthesised(self, frames: Sequence[Frames]) -> list[Clip]:
-        return [Clip(self.features.synthesise(f), self.features.rate) for f in frames]
+    def render(self, frames: Frames, source: Utterance) -> np.ndarray:
+        """Frames converted from those of `source` -> wave [S] float32."""
+        assert self.vocoder is not None
+        return self.vocoder.render(frames, Original(self.recording(source).wave, self.store.frames(source)))
+
+    def _rendered(self, frames: Sequence[Frames], sources: Sequence[Utterance]) -> list[Clip]:
+        return [Clip(self.render(f, s), self.features.rate) for f, s in zip(frames, sources, strict=False)]
 
     def _listen(self, info: EpisodeInfo, clips: Sequence[Clip], side: int) -> list[Score]:
         """`side` says whose words the clips are: 0 the source's, 1 the target's."""
@@ -119,11 +138,6 @@ class SpeechScorer:
             scores(c, t, self.features) if self.parallel else f0_scores(c.f0, t.f0)
             for c, t in zip(converted, targets, strict=True)
         )
-
-
-def copy_synthesis(frames: Frames, store: FeatureStore) -> Frames:
-    """Frames -> wave -> frames."""
-    return store.features.analyse(store.features.synthesise(frames), store.features.rate)
 
 
 def _others(voice: Sequence[Clip], i: int) -> list[Clip]:
