@@ -17,8 +17,8 @@ from metavox.app.fitting import Fitted, fit
 from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
 from metavox.app.recordings import Recording, find, load
-from metavox.app.voice_report import Report
 from metavox.app.vocoder import vocoder_of
+from metavox.app.voice_report import Report
 from metavox.audio.files import write
 from metavox.errors import ConfigError
 from metavox.synthesis.f0 import F0Statistics
@@ -53,8 +53,8 @@ def adapt(config: DictConfig) -> Path:
     names = {key: find(as_list(config[key]), key) if config[key] else {} for key in ("source", "target")}
     voice = Voice.load(Path(str(config.voice)).expanduser()) if config.voice else None
     run = run_of(config, voice)
-    speaker = TextVoice(speaker_of(config, run), config.language, run.features)
     vocoder = vocoder_of(config, run.features)
+    speaker = TextVoice(speaker_of(config, run), config.language, run.features)
     results = [output / f"{name}.wav" for name in names["source"].values() or [SPEECH]]
     check_output(
         output, [*results, *(reference(path, output) for path in results)], [p for n in names.values() for p in n]

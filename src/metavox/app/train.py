@@ -24,9 +24,9 @@ from metavox.app.runfolder import RunFolder, load_yaml, locked, write_rows
 from metavox.app.speech_paper import run_speech_paper
 from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
+from metavox.app.vocoder import audible, vocoder_of
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
-from metavox.app.vocoder import audible, vocoder_of
 from metavox.evaluation.eer import TRIAL
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner

@@ -24,10 +24,10 @@ class Scorer(Protocol):
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """Normalised y_hat [B, Q, T, D] along the aligned path -> metrics [B], cheap enough for every validation."""
 
-    def full(
     def aligned(self, y_hat: Tensor, batch: TaskBatch) -> list[Score]:
         """The same as a score of each task, with its convention."""
 
+    def full(
         self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool, steps: Collection[int]
     ) -> list[Score]:
         """Whole converted query utterances, normalised [T, D] -> scores of one task (means over its utterances).
