@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     print(" ".join(f"{title:>11}" for title in report.header(args.sides)))
     rows, failed = [], 0
     for cell in chosen(args):
-        row = measure.measure(cell, args.sides, args.device, 0.1 if args.quick else args.seconds)
+        row = measure.measure(cell, args.sides, args.device, 0.5 if args.quick else args.seconds)
         if not (args.quick or args.no_memory):
             row.memory = {name: measure.memory(cell, name, args.device) for name in row.seconds}
         rows.append(row)

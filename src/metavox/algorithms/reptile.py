@@ -1,10 +1,11 @@
 """Reptile (Nichol, Achiam, Schulman 2018, arXiv 1803.02999)."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import Function, once_differentiable
 
 from metavox.algorithms.gradient import GradientAlgorithm
 from metavox.tasks.batch import Pairs, TaskBatch
@@ -23,9 +24,24 @@ class Reptile(GradientAlgorithm):
         """[B]: half the squared distance that each task moves the weights."""
         pool = pooled(batch)
         (fast,) = self.descend(pool, [self.inner.steps], "detached", minibatch=self.inner.minibatch)
-        start = self.start(len(pool.x))
-        squares = [(start[name] - fast[name]).flatten(1).square().sum(1) for name in start]
-        return 0.5 * torch.stack(squares).sum(0)
+        return HalfSquares.apply(*(p - fast[name] for name, p in self.start(len(pool.x)).items()))
+
+
+class HalfSquares(Function):
+    """Tensors [B, ...] -> half the sum of their squares, [B], in one pass there and one back."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        """See the class."""
+        ctx.save_for_backward(*tensors)
+        rows = [t.flatten(1) for t in tensors]
+        return 0.5 * sum((torch.linalg.vecdot(r, r) for r in rows[1:]), torch.linalg.vecdot(rows[0], rows[0]))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, ...]:
+        """g [B] -> g times each tensor."""
+        return tuple(g.view(-1, *[1] * (t.dim() - 1)) * t for t in ctx.saved_tensors)
 
 
 def pooled(batch: TaskBatch) -> Pairs:

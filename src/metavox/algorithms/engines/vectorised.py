@@ -1,6 +1,7 @@
 """All tasks of a meta-batch in one set of batched operations."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -64,7 +65,7 @@ class Vectorised:
         self, model: nn.Module, pairs: Pairs, weights: Tensor, create_graph: bool, options: Options, state: State
     ) -> State:
         """The gradients of each task's loss by its weights. Its value is not needed: only its slope by y_hat is."""
-        low = torch.autocast(pairs.x.device.type, torch.bfloat16, enabled=options.bfloat16)
+        low = torch.autocast(pairs.x.device.type, torch.bfloat16) if options.bfloat16 else nullcontext()
         with low:
             y_hat = self.forward(model, state, pairs.x)
         with torch.set_grad_enabled(create_graph):

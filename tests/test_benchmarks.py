@@ -1,0 +1,62 @@
+"""The benchmark runs, its sides compute the same, and its check of that can fail."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks import __main__ as program
+from benchmarks import measure, report, sides
+from benchmarks.cells import ALGORITHMS, MODELS, Cell, selection
+
+SMALLEST = ["--frames", "4", "--tasks", "2", "--steps", "1", "--seconds", "0.01", "--device", "cpu"]
+
+
+def test_the_smallest_cell_is_measured_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([*SMALLEST, "--no-memory", "--output", str(tmp_path)]) == 0
+    assert "agree to 0.0001" in capsys.readouterr().out
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} == {"table.csv", "table.md", "environment.json"}
+    rows = list(csv.DictReader((folder / "table.csv").read_text(encoding="utf-8").splitlines()))
+    assert {"ours", "higher", "vmap"} <= {row["side"] for row in rows}
+    assert all(float(row["ms"]) > 0 and float(row["floor_ms"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of the GRU's windows
+def test_all_sides_compute_the_same_meta_gradient(algorithm: str, model: str) -> None:
+    cell = Cell(algorithm, model, frames=6, tasks=2, steps=2)
+    found = measure.errors(measure.build(cell, ["higher", "ours", "vmap", "straight", "checkpoint"], "cpu"))
+    assert max(found.values()) < 1e-5 and found["higher"] == 0
+    assert ("straight" in found) == (algorithm == "fomaml" and model == "mlp")
+
+
+def test_the_check_notices_a_wrong_gradient(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_order(cell: Cell, batch: object) -> sides.Side:
+        return sides.plain_vmap(Cell("fomaml", cell.model, cell.frames, cell.tasks, cell.steps), cell.batch("cpu"))
+
+    monkeypatch.setitem(sides.SIDES, "vmap", first_order)
+    assert program.main([*SMALLEST, "--no-memory", "--output", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED: the meta-gradient of vmap" in out and "DO NOT agree" in out
+
+
+def test_the_floor_counts_the_products_of_the_cheapest_side() -> None:
+    row = measure.measure(Cell("fomaml", frames=8, tasks=2, steps=1), ["ours", "vmap"], "cpu", 0.0)
+    assert row.flops == 2 * 5 * 2 * 2 * 8 * 60 * 256  # two descents of 2 products forward and 3 backward
+    assert row.floor == row.flops / row.rate
+    assert report.line(row, ["ours", "vmap", "learn2learn"])[7] == "-"  # not importable: an empty column
+
+
+def test_memory_grows_with_the_tasks() -> None:
+    threads = torch.get_num_threads()
+    small, large = (measure.memory(Cell(frames=256, tasks=tasks, steps=2), "ours", "cpu") for tasks in (1, 16))
+    assert large > small + 16 and torch.get_num_threads() == threads  # 16 hidden layers of 256 x 256 floats are 4 MB
+
+
+def test_no_cell_of_the_table_stands_twice() -> None:
+    cells = selection()
+    assert len(set(cells)) == len(cells)
