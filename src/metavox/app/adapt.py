@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from metavox.app.adapt_checks import check, check_output
 from metavox.app.build import build
 from metavox.app.checkpoint import Run, load_run
-from metavox.app.fitting import Fitted, fit
+from metavox.app.fitting import Fitted, first_gradient, fit
 from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
 from metavox.app.recordings import Recording, find, load
@@ -22,9 +23,9 @@ from metavox.app.voice_report import Report
 from metavox.audio.files import write
 from metavox.errors import ConfigError
 from metavox.synthesis.f0 import F0Statistics
-from metavox.synthesis.voice import Voice, sha256
 from metavox.synthesis.vocoders.auto import SILENT
 from metavox.synthesis.vocoders.base import Vocoder
+from metavox.synthesis.voice import Voice, sha256
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ def adapt(config: DictConfig) -> Path:
     check_output(
         output, [*results, *(reference(path, output) for path in results)], [p for n in names.values() for p in n]
     )
+    if voice is None:
+        Thread(target=first_gradient).start()
     sources = read_sources(config, names["source"], run, speaker, report)
     if voice is None:
         voice = make_voice(config, names["target"], run, sources, speaker, report)

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from metavox.algorithms.base import Adapted
 from metavox.app.checkpoint import Run
@@ -50,6 +51,13 @@ def fit(run: Run, material: Material, steps: int | str | None, lr: float | None)
     if not all(np.isfinite(row["loss"]) for row in metrics if row["state"] == "adapted"):
         raise MetavoxError(f"adaptation diverged after {number} steps; give a lower lr or fewer steps")
     return Fitted(states[number], number, _rate(run) if lr is None else lr, metrics, why)
+
+
+def first_gradient() -> None:
+    """Takes one. At the first whose start is given, torch imports its symbolic algebra: a second that can pass while
+    recordings are analysed."""
+    x = torch.zeros(1, requires_grad=True)
+    torch.autograd.grad(2 * x, x, torch.ones(1))
 
 
 def choose(run: Run, support: Pairs, lr: float | None) -> tuple[int | None, str]:

@@ -3,23 +3,23 @@
 import glob
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from tqdm import tqdm
 
 from metavox.audio.files import read, recordings
 from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
-from metavox.workers import parallel_map
+from metavox.workers import cores
 
 log = logging.getLogger(__name__)
 
-FEW = 8
-"""Below this many recordings (0.1 s each) one process is done before others have started."""
 CLIPPED = 0.99  # of full scale
 FRAME = 0.02  # seconds, for the noise level
 
@@ -77,12 +77,13 @@ def _unique(names: dict[Path, str]) -> dict[Path, str]:
 
 
 def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[Recording], dict[Path, str]]:
-    """Analyses recordings, on all cores where there are many -> those that can be used, why the others cannot.
+    """Analyses recordings on all cores -> those that can be used, why the others cannot.
 
-    Raises AudioError when none can be used.
+    In threads, which start at once: WORLD runs without the interpreter's lock. Raises AudioError when none can be used.
     """
-    workers = 1 if len(names) < FEW else None
-    results = list(parallel_map(partial(_examine, features), list(names.items()), len(names), title, workers))
+    with ThreadPoolExecutor(cores()) as pool:
+        found = pool.map(partial(_examine, features), names.items())
+        results = list(tqdm(found, desc=title, total=len(names), dynamic_ncols=True))
     usable = [r for r in results if isinstance(r, Recording)]
     skipped = {path: r for path, r in zip(names, results, strict=True) if isinstance(r, str)}
     for reason in skipped.values():

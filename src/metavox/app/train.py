@@ -1,6 +1,7 @@
 """One run: prepare the tasks, then meta-train, tune and test the algorithm and its baselines on the same episodes."""
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -18,9 +19,10 @@ from metavox.algorithms.base import MetaAlgorithm
 from metavox.app.build import build
 from metavox.app.checks import check
 from metavox.app.paper import run_paper
+from metavox.app.processes import PROCESSES, alone, helping, on_processes
 from metavox.app.rehearsal import rehearse
 from metavox.app.retest import retested, trained
-from metavox.app.runfolder import RunFolder, load_yaml, locked, write_rows
+from metavox.app.runfolder import RunFolder, load_yaml, locked, read_rows, write_rows
 from metavox.app.speech_paper import run_speech_paper
 from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
@@ -59,6 +61,9 @@ def train(config: DictConfig) -> float:
         config = retested(config, hydra.overrides.task)
     path = Path(hydra.runtime.output_dir)
     try:
+        quiet()
+        if helping(config):
+            return help_train(config, path)
         with locked(path):
             return run(config, path, list(hydra.overrides.task))
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
@@ -85,6 +90,20 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
         anchors(config, data, folder)
     report(config, folder, data, own, time.time() - started)
     return validation_score(path)
+
+
+def help_train(config: DictConfig, path: Path) -> float:
+    """What a process does that only helps to train: the training of all algorithms that have none yet, in the order of
+    the first process. No score is known here."""
+    data, contestants, own = assembled(config)
+    data.prepare()
+    done = {row["algorithm"] for row in read_rows(path / "results.csv")}
+    for name, algorithm in contestants.items():
+        if name not in done:
+            learner = contestant(config, algorithm, data, [*config.evaluation.steps, own])
+            place = path if name == config.choices.algorithm else path / "baselines" / name
+            fit(config, learner, path, place, data, [])
+    return math.inf
 
 
 def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
@@ -125,12 +144,7 @@ def contest(
 ) -> None:
     """Trains, tunes and tests one algorithm after each number of `steps`; adds its rows to results.csv."""
     log.info("%s", f"--- {name} ".ljust(72, "-"))
-    pl.seed_everything(config.seed, verbose=False)
-    fresh = network(config, algorithm, data)
-    learner = MetaLearner(
-        fresh, build(config.optimizer), steps, scorer(config, data, fresh.steps),
-        stored(config, algorithm, data), part(config.get("scheduler")), config.evaluation.get("auto_steps", False),
-    )  # fmt: skip
+    learner = contestant(config, algorithm, data, steps)
     with watched(config, folder.path, place, name) as loggers:
         trainer = fit(config, learner, folder.path, place, data, loggers)
         tune_lr(learner, data.tuning_dataloader(), config.evaluation.lrs, data.shots)
@@ -143,19 +157,28 @@ def contest(
         log_results(loggers, config, name, algorithm, scores_at(learner.rows, main_shots(data), steps[-1]))
 
 
+def contestant(config: DictConfig, algorithm: Any, data: Any, steps: list[int]) -> MetaLearner:
+    """An untrained algorithm under Lightning."""
+    pl.seed_everything(config.seed, verbose=False)
+    fresh = network(config, algorithm, data)
+    return MetaLearner(
+        fresh, build(config.optimizer), steps, scorer(config, data, fresh.steps),
+        stored(config, algorithm, data), part(config.get("scheduler")), config.evaluation.get("auto_steps", False),
+    )  # fmt: skip
+
+
 def fit(
     config: DictConfig, learner: MetaLearner, path: Path, place: Path, data: Any, loggers: list[Any]
 ) -> pl.Trainer:  # fmt: skip
     """Meta-trains, going on from the last checkpoint, and leaves the best weights in the learner; those of the run that
-    is tested again, where there is one."""
+    is tested again, where there is one. Returns a trainer to test with."""
     checkpoints = place / "checkpoints"
     callbacks = []
     for entry in config.callbacks.values():
         argument, folder = WRITES.get(entry["_target_"].rsplit(".", 1)[-1], (None, ""))
         callbacks.append(build(entry, **({argument: str(place / folder)} if argument else {})))
-    trainer: pl.Trainer = build(
-        config.trainer, logger=loggers, callbacks=callbacks, plugins=[WholeCheckpoints()], default_root_dir=str(place)
-    )
+    parts = {"logger": loggers, "callbacks": callbacks, "plugins": [WholeCheckpoints()], "default_root_dir": str(place)}
+    trainer: pl.Trainer = build(config.trainer, **parts)
     if learner.algorithm.needs_training:
         last = checkpoints / "last.ckpt"
         if config.get("test"):
@@ -165,7 +188,7 @@ def fit(
             best = checkpoints / "best.ckpt"
         if best.exists():
             learner.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    return trainer
+    return trainer if trainer.world_size == 1 else build(alone(config.trainer), **parts)
 
 
 def scorer(config: DictConfig, data: Any, own: int) -> SpeechScorer | None:
@@ -251,15 +274,17 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     chatter = (
         *("does not have many workers", "exists and is not empty", "number of training batches", "No device id"),
-        *("LeafSpec", "`isinstance.treespec"),
+        *("sync_dist=True", "LeafSpec", "`isinstance.treespec"),
     )
     for phrase in chatter:
         warnings.filterwarnings("ignore", f".*{phrase}.*")
 
 
 def _resumed(config: DictConfig, overrides: Any) -> DictConfig:
-    """The settings of the run to go on with. Raises ConfigError when others are given beside `resume`."""
-    others = [o for o in overrides if not o.startswith("resume=")]
+    """The settings of the run to go on with, by as many processes as `trainer` says where it is given. Raises
+    ConfigError when others are given beside `resume`."""
+    keys = {o.lstrip("+~").partition("=")[0]: o for o in overrides}
+    others = [o for key, o in keys.items() if key not in ("resume", "trainer", *PROCESSES)]
     if others:
         raise ConfigError(f"resume= takes its settings from the run; leave out {', '.join(others)}")
-    return load_yaml(Path(config.resume) / "config.yaml")
+    return on_processes(load_yaml(Path(config.resume) / "config.yaml"), config, {*keys} - {"resume"})

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metavox.app.build import build
+from metavox.app.processes import alone
 from metavox.audio.whole import write_whole
 
 FILE = "validation.json"
@@ -18,7 +19,7 @@ def save_validation(config: DictConfig, learner: Any, data: Any, place: Path) ->
 
     With a trainer of its own: this is no epoch, and has no place in the curves that the run's loggers draw.
     """
-    trainer = build(config.trainer, logger=False, enable_checkpointing=False)
+    trainer = build(alone(config.trainer), logger=False, enable_checkpointing=False)
     (scores,) = trainer.validate(learner, datamodule=data, verbose=False)
     own = {name: value if math.isfinite(value) else None for name, value in scores.items() if name.startswith("val/")}
     write_whole(place / FILE, json.dumps(own, indent=2).encode())

@@ -14,6 +14,7 @@ from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
 from metavox.evaluation.metrics import Score
 from metavox.learner.auto_steps import choose_steps, picked
+from metavox.learner.shares import joined
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 
@@ -77,8 +78,8 @@ class MetaLearner(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TaskBatch, _: int) -> Tensor:
-        loss, metrics = self.algorithm.outer_loss(batch)
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.support.x))
+        loss, total, metrics = joined(*self.algorithm.outer_loss(batch))
+        self.log("train/loss", total, prog_bar=True, batch_size=len(batch.support.x))
         self.log_dict({f"train/{k}": v for k, v in metrics.items() if k != "loss"}, batch_size=len(batch.support.x))
         return loss
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 from metavox.tasks.sinusoid import SinusoidTasks
-from metavox.tasks.sizes import check_sizes
+from metavox.tasks.sizes import check_sizes, share
 
 FIXED = 1 << 40
 """Batch numbers of the validation and the test tasks start here and at twice this: training never gets so far."""
@@ -46,7 +46,12 @@ class SinusoidData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         first = (self.trainer.current_epoch if self.trainer else 0) * self.steps_per_epoch
-        draw = lambda i: self.sines.batch(first + i, self.meta_batch, self.shots, self.queries)  # noqa: E731
+        part = share(self.meta_batch, self.trainer)
+
+        def draw(i: int) -> TaskBatch:
+            whole = self.sines.batch(first + i, self.meta_batch, self.shots, self.queries)
+            return TaskBatch(*(Pairs(*(t[part] for t in pairs)) for pairs in whole))
+
         return DataLoader(_Drawn(draw, self.steps_per_epoch), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:

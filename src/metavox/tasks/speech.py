@@ -31,7 +31,7 @@ from metavox.tasks.episodes import (
 from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.quality import Paired, table
-from metavox.tasks.sizes import check_sizes
+from metavox.tasks.sizes import check_sizes, share
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
 
@@ -235,7 +235,8 @@ class SpeechTasks(pl.LightningDataModule):
             self.table, self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser,
             self.meta_batch, self.shots, self.queries, self.frames, self.seed, self.augment, self._on_device(),
         )  # fmt: skip
-        return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch), batch_size=None)
+        part = share(self.meta_batch, self.trainer)
+        return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch, part), batch_size=None)
 
     def _on_device(self) -> Tensor | None:
         """The frames of the store on the training device, moved there once; None where they stay on disk."""
@@ -270,10 +271,10 @@ def _shown(name: str) -> str:
 
 
 class _Training(Dataset):
-    """`count` meta-batches of a sampler, starting at number `first`."""
+    """`count` meta-batches of a sampler, starting at number `first`; of each the tasks in `share`."""
 
-    def __init__(self, sampler: EpisodeSampler, first: int, count: int) -> None:
-        self.sampler, self.first, self.count = sampler, first, count
+    def __init__(self, sampler: EpisodeSampler, first: int, count: int, share: slice) -> None:
+        self.sampler, self.first, self.count, self.share = sampler, first, count, share
 
     def __len__(self) -> int:
         return self.count
@@ -281,4 +282,4 @@ class _Training(Dataset):
     def __getitem__(self, index: int) -> TaskBatch:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        return self.sampler.batch(self.first + index)
+        return self.sampler.batch(self.first + index, self.share)
