@@ -77,6 +77,15 @@ def test_no_more_matrix_products_than_the_derivatives_need(order: str, products:
     assert counter.get_total_flops() == products * 2 * 2 * 32 * 6 * 16
 
 
+def test_features_below_an_adapting_head_are_computed_once() -> None:
+    """A forward pass of the body and its derivative by the weights once each for the support, and for the query."""
+    algorithm = MAML(MLP(6, 6, [16], context=0), InnerLoop(steps=5, lr=0.01, adapts=["head.*"]))
+    with FlopCounterMode(display=False) as counter:
+        meta_gradient(algorithm, dense(2, 32, dim=6))
+    step = 1 + 2 + 2 + 2  # forward, backward, its derivatives by gradient and features, those of the forward pass
+    assert counter.get_total_flops() == (2 * 2 + 5 * step + 3) * 2 * 2 * 32 * 6 * 16
+
+
 def test_first_order_keeps_nothing_of_its_inner_steps() -> None:
     tasks, sizes = dense(2, 64), {}
     for graph in ("first", "second"):

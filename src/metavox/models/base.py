@@ -86,9 +86,9 @@ class MappingNetwork(nn.Module):
         """x [K, T, Dx] -> [K, T, H], what the head reads."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [K, T, Dx] -> y_hat [K, T, Dy]"""
-        y = self.head(self.features(x))
+    def forward(self, x: Tensor, features: Tensor | None = None) -> Tensor:
+        """x [K, T, Dx] -> y_hat [K, T, Dy]; `features` [K, T, H] where they are known already."""
+        y = self.head(self.features(x) if features is None else features)
         return x + y if self.residual else y
 
 

@@ -13,6 +13,7 @@ from metavox.algorithms.engines.base import PLAIN, Graph, Optimizer, Options, Ru
 from metavox.algorithms.engines.optimizers import RULES, STATELESS
 from metavox.algorithms.loss import slope_weights
 from metavox.errors import ConfigError
+from metavox.models.base import MappingNetwork
 from metavox.tasks.batch import Pairs
 
 Update = Callable[[int, State, State], State]
@@ -27,12 +28,12 @@ class Vectorised:
 
     name = "vectorised"
 
-    def forward(self, model: nn.Module, fast: State, x: Tensor) -> Tensor:
-        """See `Engine.forward`."""
+    def forward(self, model: nn.Module, fast: State, *inputs: Tensor) -> Tensor:
+        """See `Engine.forward`; after x there may be its features."""
         if getattr(model, "batched", False):
-            return functional_call(model, fast, (x,), tie_weights=False)
+            return functional_call(model, fast, inputs, tie_weights=False)
         _refuse(model)
-        return torch.vmap(partial(functional_call, model), randomness="different")(fast, (x,))
+        return torch.vmap(partial(functional_call, model), randomness="different")(fast, inputs)
 
     def descend(
         self,
@@ -46,14 +47,16 @@ class Vectorised:
     ) -> list[State]:
         """See `Engine.descend`."""
         after = _after(update, options)
-        pairs, weights = support(0), slope_weights(support(0))
+        known: Pairs | None = None
         state, found = start, {0: start}
         for step in range(max(at)):
             if graph == "detached":
                 state = {name: p.detach().requires_grad_() for name, p in state.items()}
-            if (following := support(step)) is not pairs:
-                pairs, weights = following, slope_weights(following)
-            gradients = partial(self._gradients, model, pairs, weights, graph == "second", options)
+            pairs = support(step)
+            if pairs is not known:
+                known, weights = pairs, slope_weights(pairs)
+                inputs = _inputs(model, start, pairs.x, graph == "second")
+            gradients = partial(self._gradients, model, inputs, pairs.y, weights, graph == "second", options)
             stepped = partial(_stepped, partial(after, step), gradients)
             state = _recomputed(stepped, state) if options.checkpoint and graph == "second" else stepped(state)
             if step + 1 in at:
@@ -62,19 +65,35 @@ class Vectorised:
         return states if graph != "detached" else [{n: p.detach() for n, p in s.items()} for s in states]
 
     def _gradients(
-        self, model: nn.Module, pairs: Pairs, weights: Tensor, create_graph: bool, options: Options, state: State
+        self,
+        model: nn.Module,
+        inputs: tuple[Tensor, ...],
+        y: Tensor,
+        weights: Tensor,
+        create_graph: bool,
+        options: Options,
+        state: State,
     ) -> State:
         """The gradients of each task's loss by its weights. Its value is not needed: only its slope by y_hat is."""
-        low = torch.autocast(pairs.x.device.type, torch.bfloat16) if options.bfloat16 else nullcontext()
+        low = torch.autocast(y.device.type, torch.bfloat16) if options.bfloat16 else nullcontext()
         with low:
-            y_hat = self.forward(model, state, pairs.x)
+            y_hat = self.forward(model, state, *inputs)
         with torch.set_grad_enabled(create_graph):
-            slope = ((y_hat - pairs.y) * weights).to(y_hat.dtype)
+            slope = ((y_hat - y) * weights).to(y_hat.dtype)
             with low:
                 grads = torch.autograd.grad(
                     y_hat, list(state.values()), slope, create_graph=create_graph, materialize_grads=True
                 )
         return clipped(dict(zip(state, grads, strict=True)), options.clip)
+
+
+def _inputs(model: nn.Module, fast: State, x: Tensor, create_graph: bool) -> tuple[Tensor, ...]:
+    """What every step on x is given: where the head alone adapts, features that no step needs to compute again."""
+    if not getattr(model, "batched", False) or not all(name.startswith("head.") for name in fast):
+        return (x,)
+    assert isinstance(model, MappingNetwork)
+    with torch.set_grad_enabled(create_graph):
+        return x, model.features(x)
 
 
 def _after(update: Rule | Optimizer, options: Options) -> Update:
