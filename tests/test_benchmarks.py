@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks import __main__ as program
-from benchmarks import measure, report, sides
+from benchmarks import measure, profile, report, sides
 from benchmarks.cells import ALGORITHMS, MODELS, Cell, selection
 
 SMALLEST = ["--frames", "4", "--tasks", "2", "--steps", "1", "--seconds", "0.01", "--device", "cpu"]
@@ -60,3 +60,10 @@ def test_memory_grows_with_the_tasks() -> None:
 def test_no_cell_of_the_table_stands_twice() -> None:
     cells = selection()
     assert len(set(cells)) == len(cells)
+
+
+def test_the_profile_names_every_product(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["profile", "fomaml", "mlp", "8", "2", "1"])
+    profile.main()
+    table = capsys.readouterr().out
+    assert next(line for line in table.splitlines() if "matrix products" in line).split("|")[3].strip() == "10"
