@@ -4,18 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 
 from metavox.corpora.folder import Folder
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
 from metavox.features.arraylog import ArrayLog
+from metavox.features.shares import PARTS
 from metavox.features.store import FeatureStore
 from metavox.features.world import World
 
@@ -237,6 +241,26 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "store", World())
     assert len(store.usable(utterances)[0]) == 8
     assert len(store.array("f0")) == sum(len(store.frames(u)) for u in utterances)  # nothing was done twice
+
+
+def test_what_another_process_works_on_is_left_to_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    utterances = noise_corpus(tmp_path / "corpus", 12)
+    store = FeatureStore(tmp_path / "store", World())
+    parts = store.folder / "parts"
+    parts.mkdir()
+    keys = {str(u.path.resolve()): u for u in utterances}
+    theirs = {key: zlib.crc32(key.encode()) % PARTS for key in list(keys)[:5]}
+    locks = [FileLock(parts / f"{number}.lock", thread_local=False) for number in set(theirs.values())]
+    for lock in locks:
+        lock.acquire()
+    release = threading.Timer(2, lambda: [lock.release() for lock in locks])
+    assert store._analyse_free(keys, 1) == sum(zlib.crc32(k.encode()) % PARTS not in theirs.values() for k in keys) > 0
+    assert all(key not in store.log for key in theirs)
+    release.start()
+    with caplog.at_level("INFO"):
+        store.ensure(utterances, workers=1)
+    release.join()
+    assert len(store.usable(utterances)[0]) == 12 and "waiting for another process that analyses" in caplog.text
 
 
 def test_workers_give_the_same_as_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ killed writer left behind its last line is cut off by the next writer.
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from metavox.errors import MetavoxError
+
+log = logging.getLogger(__name__)
+PATIENCE = 2.0
+"""Seconds to wait for the lock in silence; a record is written in a fraction of one."""
 
 FieldShapes = Mapping[str, tuple[tuple[int, ...], str]]
 """For every field the shape of one row and its dtype."""
@@ -95,8 +100,14 @@ class ArrayLog:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the lock (waits for it); sees first what others wrote. `append` does it by itself for one record."""
-        with self._lock:
+        """Holds the lock, and says so where it has to wait long for it; sees first what others wrote. `append` does it
+        by itself for one record."""
+        try:
+            held = self._lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            log.info("waiting for another process that writes to %s", self.folder)
+            held = self._lock.acquire()
+        with held:
             if self._lock.lock_counter == 1:
                 self.refresh()
                 self._repair()

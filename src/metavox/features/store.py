@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import logging
+import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import lru_cache
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +19,12 @@ from metavox.corpora.utterance import Utterance
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.arraylog import ArrayLog
 from metavox.features.frames import Features, Frames
+from metavox.features.shares import free_parts
 from metavox.workers import parallel_map
+
+log = logging.getLogger(__name__)
+POLL = 0.5
+"""Seconds between two looks at what another process has done."""
 
 
 class FeatureStore:
@@ -37,20 +46,41 @@ class FeatureStore:
     def ensure(self, utterances: Iterable[Utterance], workers: int | None = None) -> None:
         """Analyses what is missing, with a progress bar. A recording that cannot be used becomes a named skip.
 
-        Holds the store's lock: a second process waits, then finds the work done.
+        Processes that want the same share the work, on one machine or on several that see the folder; returns when all
+        of it is done, by whomever.
         """
-        utterances = list(utterances)
-        if all(self._current(utterance) for utterance in utterances):
-            return
-        with self.log.writing():
-            missing = list({_key(u): u for u in utterances if not self._current(u)}.values())
-            jobs = [Job(self.features, utterance) for utterance in missing]
-            for job, result in zip(jobs, parallel_map(_analyse, jobs, len(jobs), "features", workers), strict=True):
-                key, meta = _key(job.utterance), {"file": result.fingerprint}
+        left, waiting = {_key(u): u for u in utterances}, False
+        while left := {key: u for key, u in left.items() if not self._current(u)}:
+            if self._analyse_free(left, workers):
+                continue
+            if not waiting:
+                log.info(
+                    "waiting for another process that analyses up to %d recordings into %s", len(left), self.folder
+                )
+            waiting = True
+            time.sleep(POLL)
+            self.log.refresh()
+
+    def _analyse_free(self, wanted: dict[str, Utterance], workers: int | None) -> int:
+        """Analyses what is missing of the recordings that no other process works on; how many that was."""
+
+        def missing(part: list[Utterance]) -> list[Utterance]:
+            self.log.refresh()
+            return [u for u in part if not self._current(u)]
+
+        done = 0
+        with ExitStack() as held:
+            free = free_parts(self.folder / "parts", wanted, missing, held)
+            first = list(islice(free, 1))
+            jobs, again = tee(Job(self.features, utterance) for utterance in chain(first, free))
+            results = parallel_map(_analyse, jobs, len(wanted) if first else 0, "features", workers)
+            for job, result in zip(again, results, strict=True):
+                key, meta, done = _key(job.utterance), {"file": result.fingerprint}, done + 1
                 if isinstance(result.frames, Frames):
                     self.log.append(key, vars(result.frames), meta)
                 else:
                     self.log.append_skip(key, result.frames, meta)
+        return done
 
     def usable(self, utterances: Iterable[Utterance]) -> tuple[list[Utterance], dict[str, str]]:
         """After `ensure`: (the utterances that have frames, id -> reason of the others)."""
