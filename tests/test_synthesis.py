@@ -12,12 +12,14 @@ from metavox.audio.espeak import Espeak
 from metavox.errors import MetavoxError
 from metavox.features.frames import Frames
 from metavox.features.world import World
-from metavox.synthesis.conversion import converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics, convert_f0
 from metavox.synthesis.voice import Voice
 from metavox.tasks.normaliser import Normaliser
 
 WORLD = World()
+PLAIN, ONES = Normaliser(np.zeros(24), np.ones(24)), np.ones(24)
+KNOWN = VoiceStatistics(F0Statistics(5.3, 0.2, 200.0, 900), np.linspace(1, 2, 24))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def speech() -> Frames:
 
 def voice(**changes: object) -> Voice:
     fields = {
-        "adapted": {"head.bias": torch.arange(3.0)[None]}, "f0": F0Statistics(5.3, 0.2, 200.0, 900),
+        "adapted": {"head.bias": torch.arange(3.0)[None]}, "known": KNOWN,
         "checkpoint": "run/checkpoints/final.ckpt", "sha256": "ab" * 32, "features": WORLD.settings(),
         "provenance": {"shots": 5, "target": [{"path": "a.wav", "sha256": "cd" * 32}], "consent": None},
     }  # fmt: skip
@@ -69,7 +71,8 @@ def test_f0_without_voiced_frames_stays() -> None:
 def test_conversion_keeps_power_and_aperiodicity_and_leaves_the_source_alone(speech: Frames) -> None:
     statistics = F0Statistics.of([speech.f0])
     before = speech.spectrum.copy()
-    converted = converted_frames(speech, speech.spectrum[:, 1:] * 0.5 + 0.1, WORLD, statistics, statistics)
+    mapped = speech.spectrum[:, 1:] * 0.5 + 0.1
+    (converted,) = converted_frames([speech], [mapped], WORLD, PLAIN, statistics, VoiceStatistics(statistics, ONES))
     np.testing.assert_allclose(WORLD.power(converted.spectrum), WORLD.power(speech.spectrum), atol=1e-3)
     np.testing.assert_allclose(converted.spectrum[:, 1:], speech.spectrum[:, 1:] * 0.5 + 0.1, rtol=1e-6)
     assert np.array_equal(converted.aperiodicity, speech.aperiodicity)
@@ -79,7 +82,8 @@ def test_conversion_keeps_power_and_aperiodicity_and_leaves_the_source_alone(spe
 def test_a_voice_of_the_identity_returns_the_source(speech: Frames) -> None:
     statistics = F0Statistics.of([speech.f0])
     normaliser = Normaliser(np.arange(24), np.arange(1, 25))
-    same = voice(adapted={}, f0=statistics).convert(speech, statistics, Identity(nn.Identity()), WORLD, normaliser)
+    own = voice(adapted={}, known=VoiceStatistics.of([speech], WORLD))
+    (same,) = own.convert([speech], statistics, Identity(nn.Identity()), WORLD, normaliser, gv=1.0)
     np.testing.assert_allclose(same.spectrum, speech.spectrum, atol=1e-4)
     np.testing.assert_allclose(same.f0, speech.f0, rtol=1e-4)
 
@@ -90,7 +94,8 @@ def test_a_voice_file_comes_back_as_it_was(tmp_path: Path) -> None:
     saved.save(path)
     loaded = Voice.load(path)
     assert torch.equal(loaded.adapted["head.bias"], saved.adapted["head.bias"])
-    assert (loaded.f0, loaded.features, loaded.provenance) == (saved.f0, saved.features, saved.provenance)
+    assert (loaded.known.f0, loaded.features, loaded.provenance) == (saved.known.f0, saved.features, saved.provenance)
+    assert np.array_equal(loaded.known.variance, saved.known.variance)
     assert [p.name for p in path.parent.iterdir()] == ["a.voice"]
     assert path.stat().st_size < 20_000
 

@@ -22,6 +22,7 @@ from metavox.app.vocoder import vocoder_of
 from metavox.app.voice_report import Report
 from metavox.audio.files import write
 from metavox.errors import ConfigError
+from metavox.synthesis.conversion import VoiceStatistics
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.vocoders.auto import SILENT
 from metavox.synthesis.vocoders.base import Vocoder
@@ -78,7 +79,7 @@ def adapt(config: DictConfig) -> Path:
         report.warnings.append(SILENT)
     else:
         report.run["vocoder"] = type(vocoder).__name__
-        convert(voice, run, vocoder, sources, output, report)
+        convert(voice, run, vocoder, float(config.gv), sources, output, report)
     report.likeness = likeness([Path(t["path"]) for t in voice.provenance["target"]], report.files)
     report.write(output)
     for warning in report.warnings:
@@ -148,9 +149,9 @@ def make_voice(
         report.warnings.append(f"{len(material.used)} target recordings to adapt on where {shots} were wanted")
     fitted = fit(run, material, config.steps, config.lr)
     report.metrics = fitted.metrics
-    f0 = F0Statistics.of(t.frames.f0 for t in targets)
+    known = VoiceStatistics.of([t.frames for t in targets], run.features)
     history = provenance(config, material, fitted, [r for r in recordings if r.name in material.used], sources)
-    return Voice(fitted.adapted, f0, str(run.checkpoint.absolute()), run.sha256, run.features.settings(), history)
+    return Voice(fitted.adapted, known, str(run.checkpoint.absolute()), run.sha256, run.features.settings(), history)
 
 
 def chosen(config: DictConfig) -> str:
@@ -172,14 +173,17 @@ def provenance(
     }  # fmt: skip
 
 
-def convert(voice: Voice, run: Run, vocoder: Vocoder, sources: Sources, output: Path, report: Report) -> None:
+def convert(
+    voice: Voice, run: Run, vocoder: Vocoder, gv: float, sources: Sources, output: Path, report: Report
+) -> None:
     """Writes the converted wavs and, under reference/, the source by the vocoder alone."""
     source_f0 = F0Statistics.of(s.frames.f0 for s in sources.every)
-    if not source_f0.frames or not voice.f0.frames:
+    if not source_f0.frames or not voice.known.f0.frames:
         report.warnings.append("no voiced speech in the source or the target: the pitch stays as it is")
+    every = [s.frames for s in sources.speech]
+    converted = voice.convert(every, source_f0, run.algorithm, run.features, run.normaliser, gv)
     outputs = []
-    for speech in tqdm(sources.speech, desc="converting", dynamic_ncols=True):
-        frames = voice.convert(speech.frames, source_f0, run.algorithm, run.features, run.normaliser)
+    for speech, frames in zip(tqdm(sources.speech, desc="converting", dynamic_ncols=True), converted, strict=True):
         path, original = output / f"{speech.name}.wav", speech.original
         wave = keep(path, vocoder.render(frames, original), run.features.rate, report)
         keep(reference(path, output), vocoder.render(speech.frames, original), run.features.rate, report)
@@ -189,8 +193,11 @@ def convert(voice: Voice, run: Run, vocoder: Vocoder, sources: Sources, output: 
             "seconds": len(wave) / run.features.rate,
             "f0_source": hertz([speech.frames.f0]), "f0_output": hertz([outputs[-1]]),
         })  # fmt: skip
-    source = hertz([s.frames.f0 for s in sources.speech])
-    report.f0 = {"source": source, "target": voice.f0.median if voice.f0.frames else None, "output": hertz(outputs)}
+    known = voice.known.f0
+    report.f0 = {
+        "source": hertz([s.frames.f0 for s in sources.speech]), "target": known.median if known.frames else None,
+        "output": hertz(outputs),
+    }  # fmt: skip
 
 
 def hertz(tracks: Sequence[np.ndarray]) -> float | None:

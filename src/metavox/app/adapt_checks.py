@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from metavox.app.checks import check_gv
 from metavox.app.fitting import AUTO
 from metavox.audio.whole import check_writable
 from metavox.errors import ConfigError, MetavoxError
@@ -23,6 +24,7 @@ def check(config: DictConfig) -> None:
     kind, known = config.pairing.get("_target_"), {p["_target_"]: name for name, p in config.pairings.items()}
     if kind and kind not in known:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
+    check_gv(config.gv)
     for key in ("shots", "steps", "lr"):
         if config[key] is not None:
             _check_number(key, config[key], bool(config.voice))

@@ -10,6 +10,7 @@ from metavox.app.checkpoint import Run
 from metavox.app.material import Material
 from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import aligned
+from metavox.features.frames import compared
 from metavox.learner.auto_steps import choose_steps
 from metavox.synthesis.voice import map_frames
 from metavox.tasks.batch import Pairs
@@ -78,7 +79,8 @@ def _scores(run: Run, adapted: Adapted | None, pairs: list[AlignedPair]) -> dict
     """Loss in normalised units and distance (MCD) along the alignment; `adapted` None leaves the source as it is."""
     y_hat = [x if adapted is None else map_frames(run.algorithm, adapted, run.normaliser, x) for x, _ in pairs]
     left, right = np.concatenate(y_hat), np.concatenate([y for _, y in pairs])
-    score = aligned(left, right, run.features.distance)
+    columns = compared(run.features)
+    score = aligned(left[:, columns], right[:, columns], run.features.distance)
     loss = np.mean(((left - right) / run.normaliser.scale) ** 2)
     own = {"metric": score.metric, score.metric: score.value, "convention": score.convention}
     return {"loss": float(loss), **own, "frames": len(left)}

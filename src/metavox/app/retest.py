@@ -11,7 +11,7 @@ from metavox.app.runfolder import differing, load_yaml
 from metavox.errors import ConfigError, MetavoxError
 from metavox.synthesis.voice import load_plain
 
-OTHER = ("evaluation.", "listen", "vocoder")
+OTHER = ("evaluation.", "listen", "vocoder", "gv")
 """Settings that a test may have of its own."""
 SAME = ("seed", "features", "pairing", "model", "algorithm", "dataset")
 """Settings that belong to weights."""
@@ -26,7 +26,8 @@ def retested(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     others = [o for o, key in zip(overrides, keys, strict=True) if key != "test" and not key.startswith(OTHER)]
     if others:
         raise ConfigError(
-            f"test= takes its settings from the run, but for evaluation.*, listen and vocoder; leave out {others[0]}"
+            "test= takes its settings from the run, but for evaluation.*, listen, vocoder and gv; "
+            f"leave out {others[0]}"
         )
     stored = load_yaml(Path(config.test) / "config.yaml")
     for key in keys:

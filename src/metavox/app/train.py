@@ -203,7 +203,7 @@ def scorer(config: DictConfig, data: Any, own: int) -> SpeechScorer | None:
     return SpeechScorer(
         data.store, data.normaliser, data.pairing.parallel, vocoder_of(config, data.features), listeners(config),
         [own] if at is None else list(at),
-        {speaker: list(recordings.values()) for speaker, recordings in voices.items()},
+        {speaker: list(recordings.values()) for speaker, recordings in voices.items()}, config.get("gv", 0.0),
     )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ class Score(NamedTuple):
 def scores(converted: Frames, target: Frames, features: Features) -> list[Score]:
     """All metrics of one converted utterance against the same sentence by the target; undefined ones are left out."""
     left, right = (_speech(frames, features) for frames in (converted, target))
-    x, y = converted.spectrum[left][:, features.mapped], target.spectrum[right][:, features.mapped]
+    columns = features.distance.columns
+    x, y = converted.spectrum[left][:, columns], target.spectrum[right][:, columns]
     path, cost = dtw(x, y)
     found = [Score(features.distance.metric, features.distance.dtw, features.distance.factor * float(cost))]
     if not features.f0_apart:
@@ -54,7 +55,7 @@ def f0_scores(converted: np.ndarray, target: np.ndarray) -> list[Score]:
 
 
 def aligned(x: np.ndarray, y: np.ndarray, distance: Distance) -> Score:
-    """Mapped columns x, y [N, D] along one path -> their distance, frame by frame."""
+    """The columns of the distance of x, y [N, D] along one path -> their distance, frame by frame."""
     value = distance.factor * float(np.linalg.norm(x - y, axis=1).mean())
     return Score(distance.metric, distance.aligned, value)
 

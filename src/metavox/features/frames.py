@@ -19,13 +19,14 @@ class Frames:
 
 
 class Distance(NamedTuple):
-    """What `factor` times the Euclidean distance of two frames' mapped columns is called: a metric, and its conventions
+    """What `factor` times the Euclidean distance of two frames' `columns` is called: a metric, and its conventions
     along a DTW of its own and along a path that is given."""
 
     metric: str
     factor: float
     dtw: str
     aligned: str
+    columns: slice  # of the spectrum, all of them mapped; frames are aligned on them too
 
 
 class Features(Protocol):
@@ -36,6 +37,7 @@ class Features(Protocol):
     dim: int  # D, columns of the spectrum
     bands: int  # A, columns of the aperiodicity
     mapped: slice  # the columns of the spectrum that the mapping network converts; the others are copied
+    deltas: int  # the last mapped columns, that many, are the slopes of as many before them
     distance: Distance
     f0_apart: bool  # F0 is what will be heard; False where the pitch is in the spectrum and F0 only says where it was
 
@@ -47,3 +49,9 @@ class Features(Protocol):
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
         """spectrum [T, D] -> [T] mean power in dB of the spectral envelope."""
+
+
+def compared(features: Features) -> slice:
+    """The columns of the distance, counted among the mapped ones."""
+    first = features.mapped.start
+    return slice(features.distance.columns.start - first, features.distance.columns.stop - first)

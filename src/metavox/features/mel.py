@@ -49,9 +49,9 @@ class Mel:
             raise ConfigError(
                 f"features: {empty} of {bins} bins hold no frequency of fft={self.fft}; lower features.bins"
             )
-        self.hop, self.dim, self.bands, self.mapped = self.step / rate, bins, 0, slice(0, bins)
+        self.hop, self.dim, self.bands, self.mapped, self.deltas = self.step / rate, bins, 0, slice(0, bins), 0
         decibel = 20 / np.log(10) / np.sqrt(bins)  # root mean square over the bins
-        self.distance = Distance("lsd", float(decibel), f"mel{bins}-dtw", f"mel{bins}-aligned")
+        self.distance = Distance("lsd", float(decibel), f"mel{bins}-dtw", f"mel{bins}-aligned", self.mapped)
         self.f0_apart = False
 
     def settings(self) -> dict[str, Any]:

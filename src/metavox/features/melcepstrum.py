@@ -33,9 +33,9 @@ def power(cepstrum: np.ndarray, fft: int, alpha: float) -> np.ndarray:
     return 10 * np.log10(np.concatenate([np.zeros(0), *parts]))
 
 
-def distance(columns: int) -> Distance:
-    """Mel-cepstral distortion in dB over that many coefficients."""
-    return Distance("mcd", float(MCD_DB), f"sprocket{columns}", f"aligned{columns}")
+def distance(order: int) -> Distance:
+    """Mel-cepstral distortion in dB over c1 .. c`order`."""
+    return Distance("mcd", float(MCD_DB), f"sprocket{order}", f"aligned{order}", slice(1, order + 1))
 
 
 @lru_cache(maxsize=8)

@@ -23,7 +23,9 @@ class World:
     `alpha` of the mel-cepstrum default to the usual ones for the rate. `dither` is the amplitude of the white noise
     added before spectral analysis (1e-4: -80 dBFS): without it the log spectrum of empty bands and of digital silence
     is arbitrary, and telephone speech cannot even be copied (Spoken Digits: 9.9 dB against 2.8 dB with it).
-    Raises ConfigError where WORLD cannot work.
+    `map_power` lets the network convert c0 too, which a conversion else copies. `deltas` adds the slopes of the mapped
+    coefficients, from frame to frame, as columns of their own: conversions then are the trajectories that agree best
+    with both (`synthesis.trajectory`). Raises ConfigError where WORLD cannot work.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class World:
         order: int | None = None,
         alpha: float | None = None,
         dither: float = 1e-4,
+        map_power: bool = False,
+        deltas: bool = False,
     ) -> None:
         if rate not in USUAL and (order is None or alpha is None):
             raise ConfigError(
@@ -54,18 +58,20 @@ class World:
         self.order = USUAL[rate][0] if order is None else order
         self.alpha = USUAL[rate][1] if alpha is None else alpha
         self.fft = int(pyworld.get_cheaptrick_fft_size(rate, f0_floor))
-        self.dim = self.order + 1
+        first = 0 if map_power else 1  # c0 is the power
+        self.deltas = self.order + 1 - first if deltas else 0
+        self.dim = self.order + 1 + self.deltas
         self.bands = int(pyworld.get_num_aperiodicities(rate))
         if self.bands == 0:
             raise ConfigError(
                 f"WORLD codes no aperiodicity at {rate} Hz; set features.rate=16000 (recordings are resampled)"
             )
-        self.mapped = slice(1, self.dim)  # c0 is the power, which a conversion keeps
+        self.mapped = slice(first, self.dim)
         self.distance, self.f0_apart = melcepstrum.distance(self.order), True
 
     def settings(self) -> dict[str, Any]:
         """Plain values that identify the frames."""
-        names = ("rate", "hop", "f0_floor", "f0_ceil", "order", "alpha", "dither")
+        names = ("rate", "hop", "f0_floor", "f0_ceil", "order", "alpha", "dither", *(["deltas"] if self.deltas else []))
         return {"kind": "world", "pitch": "dio+stonemask", **{name: getattr(self, name) for name in names}}
 
     def analyse(self, wave: np.ndarray, rate: int) -> Frames:
@@ -79,10 +85,21 @@ class World:
         f0 = pyworld.stonemask(x, coarse, times, self.rate)
         x = self.dithered(x)  # after F0, which finds pitch in noise
         aperiodicity = pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate)
-        return Frames(*(values.astype(np.float32) for values in (self.cepstrum(x, f0), f0, aperiodicity)))
+        spectrum = self.with_slopes(self.cepstrum(x, f0))
+        return Frames(*(values.astype(np.float32) for values in (spectrum, f0, aperiodicity)))
+
+    def with_slopes(self, cepstrum: np.ndarray) -> np.ndarray:
+        """Mel-cepstrum [T, order + 1] -> spectrum [T, D]: with slopes of its last columns if there are `deltas`."""
+        if not self.deltas:
+            return cepstrum
+        return np.concatenate([cepstrum, np.gradient(cepstrum[:, -self.deltas :], axis=0)], axis=1)
+
+    def static(self, spectrum: np.ndarray) -> np.ndarray:
+        """Spectrum [T, D] -> its mel-cepstrum [T, order + 1], without slopes."""
+        return spectrum[:, : self.order + 1]
 
     def cepstrum(self, wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
-        """Mel-cepstrum [T, D] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
+        """Mel-cepstrum [T, order + 1] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
         times = np.arange(len(f0)) * (1000 * self.hop) / 1000  # as DIO has them, to the last bit
         x = np.ascontiguousarray(wave, dtype=np.float64)
         envelope = pyworld.cheaptrick(x, f0.astype(np.float64), times, self.rate, fft_size=self.fft)
@@ -98,13 +115,13 @@ class World:
             return np.zeros(0, dtype=np.float32)
         f0, coded = (np.ascontiguousarray(values, dtype=np.float64) for values in (frames.f0, frames.aperiodicity))
         aperiodicity = pyworld.decode_aperiodicity(coded, self.rate, self.fft)
-        envelope = melcepstrum.decode(frames.spectrum, self.fft, self.alpha)
+        envelope = melcepstrum.decode(self.static(frames.spectrum), self.fft, self.alpha)
         return pyworld.synthesize(f0, envelope, aperiodicity, self.rate, 1000 * self.hop).astype(np.float32)
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
-        """Mel-cepstrum [T, D] -> [T] mean power in dB of the spectral envelope.
+        """Spectrum [T, D] -> [T] mean power in dB of the spectral envelope.
 
         On a quarter of the frequencies: the envelope is smooth, and this is asked for at every score (within 0.01 dB
         of all frequencies on speech).
         """
-        return melcepstrum.power(spectrum, self.fft // 4, self.alpha)
+        return melcepstrum.power(self.static(spectrum), self.fft // 4, self.alpha)

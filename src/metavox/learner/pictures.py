@@ -108,8 +108,9 @@ def draw_spectrograms(voices: dict[str, Frames], features: Features) -> Figure:
     hop = features.hop
     figure = Figure(figsize=(8, 2 * len(voices)), layout="constrained")
     for axis, (name, frames) in zip(figure.subplots(len(voices), 1, squeeze=False)[:, 0], voices.items(), strict=True):
-        angles = np.outer(np.arange(frames.spectrum.shape[1]), np.linspace(0, np.pi, 128))
-        image = frames.spectrum @ np.cos(angles) if isinstance(features, World) else frames.spectrum
+        image = frames.spectrum
+        if isinstance(features, World):
+            image = features.static(image) @ np.cos(np.outer(np.arange(features.order + 1), np.linspace(0, np.pi, 128)))
         axis.imshow(image.T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1))
         axis.set(xlabel="seconds", ylabel="warped frequency", title=name)
         pitch = axis.twinx()

@@ -12,9 +12,9 @@ from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
 from metavox.evaluation.listen import Clip, Listener, Said
 from metavox.evaluation.metrics import Score, average, f0_scores, scores
-from metavox.features.frames import Frames
+from metavox.features.frames import Frames, compared
 from metavox.features.store import FeatureStore
-from metavox.synthesis.conversion import converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.tasks.batch import TaskBatch
@@ -31,7 +31,8 @@ REMEMBERED = 512
 class SpeechScorer:
     """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
-    `vocoder` makes the frames heard; without one only frames are scored, and there can be no listeners.
+    `vocoder` makes the frames heard; without one only frames are scored, and there can be no listeners. `gv` is the
+    share of the target's global variance that converted frames are given (`synthesis.variance`).
     `listeners` are slow metrics on waves: they hear the outputs after the numbers of inner steps in `listen_steps`.
     `voices` are the recordings of all target speakers of the test, with whom a target may be confused.
     """
@@ -39,17 +40,18 @@ class SpeechScorer:
     def __init__(
         self, store: FeatureStore, normaliser: Normaliser, parallel: bool, vocoder: Vocoder | None,
         listeners: Sequence[Listener] = (), listen_steps: Collection[int] = (),
-        voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}),
+        voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}), gv: float = 0.0,
     ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
-        self.vocoder = vocoder
+        self.vocoder, self.gv = vocoder, gv
         self.listeners, self.listen_steps, self.speakers = listeners, set(listen_steps), voices
         self.recording = lru_cache(REMEMBERED)(self._recording)
 
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """Distance along the path of the pairing, [B]: for WORLD's frames MCD in dB (convention aligned24)."""
         how, scale = self.features.distance, torch.as_tensor(self.normaliser.scale, device=y_hat.device)
-        distance = how.factor * ((y_hat - batch.query.y) * scale).square().sum(-1).sqrt()  # [B, Q, T]
+        apart = ((y_hat - batch.query.y) * scale)[..., compared(self.features)]
+        distance = how.factor * apart.square().sum(-1).sqrt()  # [B, Q, T]
         mask = batch.query.mask
         return {how.metric: (distance * mask).sum((-1, -2)) / mask.sum((-1, -2))}
 
@@ -122,16 +124,18 @@ class SpeechScorer:
         return Clip(read(utterance.path, rate, utterance.start, utterance.stop), rate)
 
     def frames(self, info: EpisodeInfo, converted: Sequence[Tensor], is_source: bool) -> list[Frames]:
-        """Converted query utterances with F0 moved to the target's, ready to synthesise; F0 statistics come from the
-        support utterances, as they would for a new voice."""
+        """Converted query utterances with F0 moved to the target's, ready to synthesise; what is known of the two
+        voices comes from the support utterances, as it would for a new voice."""
         sources = [self.store.frames(source) for source, _ in info.query]
         if is_source:
             return sources
-        f0 = [F0Statistics.of(self.store.frames(pair[side]).f0 for pair in info.support) for side in (0, 1)]
-        return [
-            converted_frames(frames, self.normaliser.denormalise(z[: len(frames)].cpu().numpy()), self.features, *f0)
+        source, target = ([self.store.frames(pair[side]) for pair in info.support] for side in (0, 1))
+        mapped = [
+            self.normaliser.denormalise(z[: len(frames)].cpu().numpy())
             for frames, z in zip(sources, converted, strict=False)  # padding may add empty utterances
         ]
+        f0, voice = F0Statistics.of(u.f0 for u in source), VoiceStatistics.of(target, self.features)
+        return converted_frames(sources, mapped, self.features, self.normaliser, f0, voice, self.gv)
 
     def _average(self, converted: Sequence[Frames], targets: Sequence[Frames]) -> list[Score]:
         return average(

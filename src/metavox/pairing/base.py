@@ -52,7 +52,7 @@ class Pairing(Protocol):
     def align(
         self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], labels: Labels | None = None
     ) -> list[Alignment]:
-        """K source and K target utterances, each [T, D]: the mapped columns of their speech frames -> K alignments.
+        """K source and K target utterances, each [T, D]: the compared columns of their speech frames -> K alignments.
         `labels` are there if the pairing is `labelled`.
 
         The caller has dropped the silent frames and turns the path back into frame numbers (`tasks.alignments`).

@@ -1,26 +1,66 @@
 """From mapped columns back to frames that can be synthesised: the parts of a voice that the network does not touch."""
 
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from metavox.features.frames import Features, Frames
 from metavox.synthesis.f0 import F0Statistics, convert_f0
+from metavox.synthesis.trajectory import mlpg
+from metavox.synthesis.variance import global_variance, widened
+from metavox.tasks.alignments import speech_frames
+from metavox.tasks.normaliser import Normaliser
+
+
+class VoiceStatistics(NamedTuple):
+    """What a conversion needs to know of a voice beside its map: its pitch, and the global variance [D mapped]."""
+
+    f0: F0Statistics
+    variance: np.ndarray
+
+    @classmethod
+    def of(cls, utterances: Iterable[Frames], features: Features) -> "VoiceStatistics":
+        """Of some recordings of the voice."""
+        known = list(utterances)
+        spoken = [u.spectrum[speech(u, features), features.mapped] for u in known]
+        return cls(F0Statistics.of(u.f0 for u in known), global_variance(spoken))
 
 
 def converted_frames(
-    source: Frames, mapped: np.ndarray, features: Features, source_f0: F0Statistics, target_f0: F0Statistics
-) -> Frames:
-    """The source with its mapped columns replaced by `mapped` [T, D mapped].
+    sources: Sequence[Frames], mapped: Sequence[np.ndarray], features: Features, normaliser: Normaliser,
+    source_f0: F0Statistics, target: VoiceStatistics, gv: float = 0.0,
+) -> list[Frames]:  # fmt: skip
+    """The sources with their mapped columns replaced by `mapped`, [T, D mapped] each.
 
-    The other columns (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to
-    the target's mean and variance; the aperiodicity is copied.
+    Where some of these are slopes, they and the others are reconciled (`trajectory`). `gv` is the share of the way to
+    the target's global variance, measured over all utterances converted at once (`variance`). Columns that are not
+    mapped (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to the target's
+    mean and variance; the aperiodicity is copied.
     """
+    if features.deltas:
+        smooth = [mlpg(frames, normaliser.scale) for frames in mapped]
+        mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
+    if gv:
+        spoken = [speech(source, features) for source in sources]
+        made = global_variance(frames[rows] for frames, rows in zip(mapped, spoken, strict=True))
+        mapped = [widened(frames, rows, made, target.variance, gv) for frames, rows in zip(mapped, spoken, strict=True)]
+    return [
+        Frames(with_mapped(s, m, features), convert_f0(s.f0, source_f0, target.f0), s.aperiodicity)
+        for s, m in zip(sources, mapped, strict=True)
+    ]
+
+
+def speech(frames: Frames, features: Features) -> np.ndarray:
+    """Indices of the frames that hold speech."""
+    return speech_frames(features.power(frames.spectrum))
+
+
+def with_mapped(source: Frames, mapped: np.ndarray, features: Features) -> np.ndarray:
+    """The spectrum [T, D] of the source with other mapped columns, and the source's power where that is not mapped."""
     spectrum = source.spectrum.copy()
     spectrum[:, features.mapped] = mapped
-    return Frames(
-        keep_power(spectrum, source.spectrum, features),
-        convert_f0(source.f0, source_f0, target_f0),
-        source.aperiodicity,
-    )
+    return keep_power(spectrum, source.spectrum, features)
 
 
 def keep_power(spectrum: np.ndarray, reference: np.ndarray, features: Features) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""An adapted voice as a small file: what adaptation changed, the pitch of the voice, and where both came from."""
+"""An adapted voice as a small file: what adaptation changed, pitch and variance of the voice, where they came from."""
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.audio.whole import write_whole
 from metavox.errors import MetavoxError
 from metavox.features.frames import Features, Frames
-from metavox.synthesis.conversion import converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.tasks.normaliser import Normaliser
 
-KIND, VERSION = "metavox voice", 1
+KIND, VERSION = "metavox voice", 2
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Voice:
     """
 
     adapted: Adapted  # by name, each [1, ...]: one task
-    f0: F0Statistics
+    known: VoiceStatistics
     checkpoint: str
     sha256: str
     features: Mapping[str, Any]
@@ -40,7 +40,8 @@ class Voice:
     def save(self, path: str | Path) -> None:
         """Written whole, plain containers and tensors only. Raises MetavoxError when the place cannot be written."""
         content = {
-            "kind": KIND, "version": VERSION, "f0": self.f0._asdict(), "features": dict(self.features),
+            "kind": KIND, "version": VERSION, "f0": self.known.f0._asdict(),
+            "variance": torch.from_numpy(self.known.variance), "features": dict(self.features),
             "adapted": {name: value.detach().cpu().clone() for name, value in self.adapted.items()},
             "checkpoint": self.checkpoint, "sha256": self.sha256, "provenance": dict(self.provenance),
         }  # fmt: skip
@@ -57,14 +58,17 @@ class Voice:
                 f"{path} is a voice file of version {content.get('version')}, not {VERSION}; adapt again"
             )
         names = ("adapted", "checkpoint", "sha256", "features", "provenance")
-        return cls(f0=F0Statistics(**content["f0"]), **{name: content[name] for name in names})
+        known = VoiceStatistics(F0Statistics(**content["f0"]), content["variance"].numpy())
+        return cls(known=known, **{name: content[name] for name in names})
 
     def convert(
-        self, source: Frames, f0: F0Statistics, algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser
-    ) -> Frames:
-        """Frames of any voice, whose F0 statistics are `f0`, -> frames of this voice, ready to synthesise."""
-        mapped = map_frames(algorithm, self.adapted, normaliser, source.spectrum[:, features.mapped])
-        return converted_frames(source, mapped, features, f0, self.f0)
+        self, sources: Sequence[Frames], f0: F0Statistics, algorithm: MetaAlgorithm, features: Features,
+        normaliser: Normaliser, gv: float = 0.0,
+    ) -> list[Frames]:  # fmt: skip
+        """Frames of any voice, whose F0 statistics are `f0`, -> frames of this voice, ready to synthesise. `gv` is the
+        share of the voice's global variance that they are given."""
+        mapped = [map_frames(algorithm, self.adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
+        return converted_frames(sources, mapped, features, normaliser, f0, self.known, gv)
 
 
 def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ def align_spectra(
     """
     kept = [[speech_frames(features.power(s)) for s in side] for side in (sources, targets)]
     spoken = [
-        [s[k][:, features.mapped] for s, k in zip(side, keep, strict=True)]
+        [s[k][:, features.distance.columns] for s, k in zip(side, keep, strict=True)]
         for side, keep in zip((sources, targets), kept, strict=True)
     ]
     if labels:

@@ -38,14 +38,15 @@ class DiffVC:
     def render(self, frames: Frames, original: Original) -> np.ndarray:
         """Frames [T] converted from the original's -> wave [S] float32, as long as the original's."""
         if abs(semitones(original.frames.f0, frames.f0)) <= self.keep:
-            return self.filter(original.wave, frames.spectrum - original.frames.spectrum)
+            difference = frames.spectrum - original.frames.spectrum
+            return self.filter(original.wave, self.features.static(difference))
         wave = repitched(original.wave, self.features.rate, self.features.hop, original.frames.f0, frames.f0)
         # a search for F0 would err here and there: it is known
         own = self.features.cepstrum(self.features.dithered(wave), frames.f0)
-        return self.filter(wave, frames.spectrum - own)
+        return self.filter(wave, self.features.static(frames.spectrum) - own)
 
     def filter(self, wave: np.ndarray, difference: np.ndarray) -> np.ndarray:
-        """wave [S] through the filters of mel-cepstra [T, D], one a frame, c0 included."""
+        """wave [S] through the filters of mel-cepstra [T, order + 1], one a frame, c0 included."""
         world, fft = self.features, 2 * len(self.window)  # room for the response, which would wrap around
         short_time = ShortTimeFFT(self.window, self.step, world.rate, mfft=fft)
         times = np.clip(short_time.t(len(wave)) / world.hop, 0, len(difference) - 1)

@@ -49,7 +49,7 @@ class WaveRNN:
             torch.manual_seed(0)
             drawn, _ = self.network.infer(level)
         last = self.network.n_classes - 1
-        wave = torchaudio().functional.mu_law_decoding((drawn[0, 0] + 1) * last / 2, last + 1)
+        wave = torchaudio().functional.mu_law_decoding(((drawn[0, 0] + 1) * last / 2).round(), last + 1)
         return np.asarray(wave.numpy(), dtype=np.float32)
 
 
