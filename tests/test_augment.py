@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metavox.errors import ConfigError
+from metavox.features.mel import Mel
 from metavox.features.world import World
 from metavox.tasks.augment import GRID, REACH, VoiceAugment
 
@@ -47,7 +48,19 @@ def test_refusals() -> None:
     with pytest.raises(ConfigError, match=r"warp=0\.2"):
         VoiceAugment(warp=0.2)
     features = World()
-    VoiceAugment().check(features)
-    features.mapped = slice(0, 25)
-    with pytest.raises(ConfigError, match=r"dataset\.augment=null"):
-        VoiceAugment().check(features)
+    VoiceAugment().prepare(features)
+    for wrong in (World(deltas=True), Mel()):
+        with pytest.raises(ConfigError, match=r"dataset\.augment=null"):
+            VoiceAugment().prepare(wrong)
+
+
+def test_a_warp_of_mapped_power_carries_what_formants_give_to_it() -> None:
+    """With c0 the whole spectrum moves, up to nothing; without it up to a constant, which c0 would hold."""
+    world, augment = World(map_power=True, order=SIZE), VoiceAugment(warp=0.05, colour=0)
+    augment.prepare(world)
+    cepstrum = np.random.default_rng(0).standard_normal(SIZE + 1) * 0.6 ** np.arange(SIZE + 1)
+    w, alpha = np.linspace(0, np.pi, 100), -REACH * 0.05
+    moved = w + 2 * np.arctan2(alpha * np.sin(w), 1 - alpha * np.cos(w))
+    basis = lambda at: np.cos(np.arange(SIZE + 1)[:, None] * at)  # noqa: E731
+    warped = cepstrum @ augment._matrices(SIZE + 1)[0]
+    assert np.abs(warped @ basis(moved) - cepstrum @ basis(w)).max() < 1e-4

@@ -23,14 +23,16 @@ class VoiceAugment:
         if not 0 <= warp < 1 / (2 * REACH) or colour < 0:
             raise ConfigError(f"augment.warp={warp} and colour={colour}: need 0 <= warp < 0.16 and colour of 0 or more")
         self.warp, self.colour = warp, colour
-        self.matrices = np.zeros((0, 0, 0), dtype=np.float32)
+        self.matrices, self.first = np.zeros((0, 0, 0), dtype=np.float32), 1
 
-    def check(self, features: Features) -> None:
-        """Raises ConfigError unless the network converts a mel-cepstrum without its c0."""
-        if self.warp and not (hasattr(features, "alpha") and features.mapped.start == 1):
+    def prepare(self, features: Features) -> None:
+        """Must come first. Raises ConfigError unless the network converts a mel-cepstrum, with or without its c0."""
+        if self.warp and not (hasattr(features, "alpha") and not features.deltas):
             raise ConfigError(
-                "augment.warp needs features with a mel-cepstrum, for example features=world; set dataset.augment=null"
+                "augment.warp needs features with a mel-cepstrum and without slopes, for example features=world; "
+                "set dataset.augment=null"
             )
+        self.first = features.mapped.start
 
     def __call__(
         self, frames: np.ndarray, scale: np.ndarray, rng: np.random.Generator, of: int | None = None,
@@ -46,9 +48,10 @@ class VoiceAugment:
         return (moved + shift[:, None]).astype(np.float32).reshape(frames.shape)
 
     def _matrices(self, size: int) -> np.ndarray:
-        """[GRID, D, D]: right factors that warp c1..cD, by -3 to 3 standard deviations."""
+        """[GRID, D, D]: right factors that warp the mapped coefficients, by -3 to 3 standard deviations."""
         if self.matrices.shape[-1] != size:
             grid = np.linspace(-REACH * self.warp, REACH * self.warp, GRID)
-            whole = [melcepstrum.warping(size, size, alpha) for alpha in grid]
-            self.matrices = np.stack(whole)[:, 1:, 1:].astype(np.float32)  # c0 gives to none but itself
+            order = self.first + size - 1
+            whole = np.stack([melcepstrum.warping(order, order, alpha) for alpha in grid])
+            self.matrices = whole[:, self.first :, self.first :].astype(np.float32)  # c0 gives to none but itself
         return self.matrices

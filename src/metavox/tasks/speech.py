@@ -82,7 +82,7 @@ class SpeechTasks(pl.LightningDataModule):
         self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
         self.augment, self.phones = augment, phones or pairing.labelled
         if augment:
-            augment.check(features)
+            augment.prepare(features)
         if device_store not in (True, False, "auto") or (device_store is True and augment):
             raise ConfigError(
                 f"dataset.device_store is {device_store}; give false, auto or, without augment, true: what lies on the "
