@@ -1,0 +1,129 @@
+"""Meta-batches from a store of LibriSpeech-960's size: how many tasks a second, in how much memory.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.data
+
+The store (1000 h at a hop of 5 ms, 281,241 utterances, 2,338 speakers) is sparse on disk: it reads as zeros and takes
+no room. Seconds are of the process (one core), so that what else runs counts little.
+"""
+
+import json
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+
+from metavox.features.arraylog import ArrayLog
+from metavox.tasks.episodes import EpisodeSampler, TaskTable, resident
+from metavox.tasks.normaliser import Normaliser
+
+UTTERANCES, SPEAKERS, HOURS, HOP = 281_241, 2_338, 1000, 0.005
+DIM, MAPPED = 25, slice(1, 25)
+SAME = Normaliser(np.zeros(24), np.ones(24))
+REAL = 2_000_000  # rows of a store that does lie in memory
+
+
+def sparse(folder: Path, rows: int) -> np.ndarray:
+    """[rows, D] float32 that takes no room."""
+    path = folder / "spectrum.bin"
+    with path.open("wb") as file:
+        file.truncate(rows * DIM * 4)
+    return np.memmap(path, np.float32, "r", shape=(rows, DIM))
+
+
+def table(rows: int, utterances: int, speakers: int) -> TaskTable:
+    """Each speaker a task, each of its utterances a pair."""
+    edges = np.linspace(0, rows, utterances + 1).astype(int)
+    counts = np.diff(np.linspace(0, utterances, speakers + 1).astype(int))
+    return TaskTable(np.cumsum(counts) - counts, counts, edges[:-1], np.diff(edges), np.full(utterances, -1))
+
+
+def paired(folder: Path, rows: int, limit: int) -> np.ndarray:
+    """[rows, 2] int64 memory-mapped: as DTW pairs them, one step after the other; `limit` rows of store."""
+    path = folder / "rows.bin"
+    found = np.memmap(path, np.int64, "w+", shape=(min(rows, REAL), 2))
+    for side in (0, 1):
+        steps = np.random.default_rng(side).integers(0, 3, len(found)) > 0
+        found[:, side] = np.cumsum(steps) * (limit // len(found))
+    return found
+
+
+def memory() -> float:
+    """MB of this process that are its own, the pages of mapped files left out."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1e3
+
+
+def rate(sampler: EpisodeSampler, seconds: float = 3.0) -> float:
+    """Tasks a second of processor time, the best of three."""
+    best, number = 0.0, 0
+    for _ in range(3):
+        start, first = time.process_time(), number
+        while (spent := time.process_time() - start) < seconds / 3:
+            sampler.batch(number)
+            number += 1
+        best = max(best, (number - first) * sampler.tasks / spent)
+    return best
+
+
+def speed(folder: Path) -> None:
+    """A store that lies in memory, as most do after an epoch."""
+    spectrum = np.random.default_rng(0).standard_normal((REAL, DIM)).astype(np.float32)
+    rows, tasks = paired(folder, REAL, REAL), table(REAL, 3600, 60)
+    whole = resident(spectrum, MAPPED, SAME, "cpu")
+    print("tasks a second, one core          | frames of a task | from the map | resident, normalised")
+    for pairs, (shots, queries) in (("5 pairs", (3, 2)), ("5 + 3 pairs", (5, 3)), ("5 + 5 pairs", (5, 5))):
+        for size in (16, 64):
+            sizes = (size, shots, queries, 64, 0)
+            mapped = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, *sizes)
+            own = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, *sizes, resident=whole)
+            frames = f"{shots + queries} x 64"
+            print(f"{pairs:12} meta-batches of {size:3}  | {frames:>16} | {rate(mapped):12,.0f} | {rate(own):12,.0f}")
+
+
+def size(folder: Path) -> None:
+    """The memory that a sampler takes, by the size of its corpus."""
+    print(
+        "hours of speech | utterances | index MB | bytes an utterance | MB of the process, before and after 200 batches"
+    )
+    for share in (0.01, 0.1, 1.0):
+        utterances, frames = int(UTTERANCES * share), int(HOURS * share * 3600 / HOP)
+        spectrum, rows = sparse(folder, frames), paired(folder, frames, frames)
+        tasks = table(len(rows), utterances, max(2, int(SPEAKERS * share)))
+        own = sum(a.nbytes for a in vars(tasks).values())
+        names = index(folder / str(utterances), utterances)
+        sampler, before = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, 16, 5, 5, 64, 0), memory()
+        for number in range(200):
+            sampler.batch(number)
+        text = f"{HOURS * share:5,.0f} | {utterances:10,} | {own / 1e6:18.2f} | {names / 1e6:18.1f}"
+        print(f"{text} | {before:.0f} {memory():.0f}", flush=True)
+
+
+def index(folder: Path, utterances: int) -> int:
+    """Bytes of memory that the index of a store with as many records takes: it is read from a journal."""
+    folder.mkdir()
+    lines = [{"fields": {"f0": [[], "<f4"]}}]
+    for i in range(utterances):
+        key = f"/corpora/LibriSpeech/train-clean-360/{i // 120}/{i // 30}/{i // 120}-{i // 30}-{i % 30:04d}.flac"
+        lines.append({"key": key, "start": 4 * i, "stop": 4 * i + 4, "meta": {"file": [123456 + i, 17 * 10**17 + i]}})
+    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with (folder / "f0.bin").open("wb") as file:
+        file.truncate(16 * utterances)
+    del lines
+    tracemalloc.start()
+    log = ArrayLog(folder, {"f0": ((), "float32")})
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(log.keys()) == utterances
+    return taken
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        speed(Path(name))
+        size(Path(name))
+
+
+if __name__ == "__main__":
+    main()
