@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
+import metavox.app.entry  # noqa: F401  before torch: threads that wait do not spin
 from metavox.app import adapt as program
 
 ROOT = Path(__file__).resolve().parent.parent
