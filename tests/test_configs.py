@@ -71,6 +71,9 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
             assert callable(build(node, features=features).render)
     elif group == "model":
         assert build(node, input_dim=4, output_dim=4)(torch.zeros(2, 3, 4)).shape == (2, 3, 4)
+    elif (group, name) == ("features", "ssl"):  # fetches its weights
+        with pytest.raises(ConfigError, match="NO_BUNDLE"):
+            build(node, bundle="NO_BUNDLE")
     elif group in ("logger", "callbacks", "baselines", "listen"):
         assert all("_target_" in entry for entry in node.values())
     elif group == "algorithm":

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from conftest import DATA, SMALL, compose_train
+from metavox.app.ceilings import main as ceilings
 from metavox.app.train import run
 from metavox.audio.espeak import Espeak
-from metavox.audio.files import read
+from metavox.audio.files import read, write
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import ConfigError, MetavoxError
 from metavox.evaluation.listen import Clip, Said, mean, optional
@@ -289,3 +290,22 @@ def test_a_metric_that_is_not_installed_stops_a_run_before_it_starts(
     with pytest.raises(MetavoxError, match=r"dnsmos.*pip install -e"):
         run(compose_train(*SMALL, "listen=dnsmos", f"cache={tmp_path}"), tmp_path, [])
     assert not list(tmp_path.iterdir())
+
+
+@needs("resemblyzer")
+@needs("speechmos")
+@needs("pocketsphinx")
+def test_vocoders_are_measured_on_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The differential of nothing is the recording itself: its row is that of natural speech, at no distance."""
+    for voice in ("en-us+m3", "en-us+f2"):
+        folder = tmp_path / voice
+        for i, text in enumerate((SENTENCE, "We walked.")):
+            write(folder / f"{i}.wav", speak(voice, text).wave, 16000)
+            (folder / f"{i}.txt").write_text(text)
+    ceilings([str(tmp_path), "--limit", "1", "--vocoders", "diffvc"])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["vocoder", "rate", "secs", "dnsmos_sig", "dnsmos_ovrl", "wer", "mcd_wave", "rtf"]
+    natural, diffvc = rows[2:]
+    assert natural[:2] == ["natural", "-"] and natural[6] == "-" and diffvc[:2] == ["diffvc", "16000"]
+    assert [float(v) for v in diffvc[2:6]] == pytest.approx([float(v) for v in natural[2:6]], abs=0.02)
+    assert float(diffvc[6]) < 0.1 and float(diffvc[7]) > 0
