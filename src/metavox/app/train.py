@@ -5,7 +5,6 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from metavox.algorithms.base import MetaAlgorithm
 from metavox.app.build import build
@@ -23,23 +21,20 @@ from metavox.app.processes import PROCESSES, alone, helping, on_processes
 from metavox.app.rehearsal import rehearse
 from metavox.app.retest import retested, trained
 from metavox.app.runfolder import RunFolder, load_yaml, locked, read_rows, write_rows
+from metavox.app.scoring import Scoring, anchors, listeners, scoring
 from metavox.app.speech_paper import run_speech_paper
+from metavox.app.summary import conclude, main_shots, scores_at
 from metavox.app.tracking import check_loggers, log_results, watched
 from metavox.app.validation import save_validation, validation_score
-from metavox.app.vocoder import audible, vocoder_of
-from metavox.audio.whole import write_whole
+from metavox.app.vocoder import audible
 from metavox.errors import ConfigError
-from metavox.evaluation.eer import TRIAL
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
-from metavox.learner.scorer import SpeechScorer
 from metavox.learner.tuning import tune_lr
-from metavox.report.tables import summarise, tables
 from metavox.synthesis.voice import save_plain
 from metavox.tasks.quality import COLUMNS
 
 log = logging.getLogger(__name__)
-CEILING, NATURAL = "copy-synthesis", "natural"
 WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", "audio")}
 """Callbacks that write files: the argument that says where, and the folder within the run."""
 
@@ -75,39 +70,42 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     """The experiment itself, in the run folder `path`; returns the validation loss of the main algorithm, infinite
     where it is no number."""
     started = time.time()
-    data, contestants, own = assembled(config)
+    data, contestants, own, hearing = assembled(config)
     main = config.choices.algorithm
     steps = [*config.evaluation.steps, own]
     folder = RunFolder(path, config, overrides)
     data.prepare()
     if data.normaliser:
         write_rows(path / "pairs.csv", COLUMNS, data.pairs)
+    scores = scoring(config, data, hearing)
     for name, algorithm in contestants.items():
         if name not in folder.algorithms():
             place = path if name == main else path / "baselines" / name
-            contest(config, algorithm, name, place, data, folder, steps)
-    if data.normaliser:
-        anchors(config, data, folder)
-    report(config, folder, data, own, time.time() - started)
+            contest(config, algorithm, name, place, data, scores, folder, steps)
+    if anchor := scores(0):
+        anchors(anchor, data, folder)
+    conclude(config, folder, data, own, time.time() - started)
     return validation_score(path)
 
 
 def help_train(config: DictConfig, path: Path) -> float:
     """What a process does that only helps to train: the training of all algorithms that have none yet, in the order of
     the first process. No score is known here."""
-    data, contestants, own = assembled(config)
+    data, contestants, own, _ = assembled(config)
     data.prepare()
+    scores = scoring(config, data, [])
     done = {row["algorithm"] for row in read_rows(path / "results.csv")}
     for name, algorithm in contestants.items():
         if name not in done:
-            learner = contestant(config, algorithm, data, [*config.evaluation.steps, own])
+            learner = contestant(config, algorithm, data, scores, [*config.evaluation.steps, own])
             place = path if name == config.choices.algorithm else path / "baselines" / name
             fit(config, learner, path, place, data, [])
     return math.inf
 
 
-def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
-    """The data, untouched yet, the configs of all algorithms by name, and the inner steps of the main one.
+def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int, list[Any]]:
+    """The data, untouched yet, the configs of all algorithms by name, the inner steps of the main one, the metrics that
+    listen.
 
     Raises ConfigError for all that can be known to fail before any work is done.
     """
@@ -125,7 +123,7 @@ def assembled(config: DictConfig) -> tuple[Any, dict[str, Any], int]:
     contestants = {**config.baselines, main: config.algorithm}
     networks = {name: network(config, entry, data) for name, entry in contestants.items()}
     rehearse(config, networks.values(), data.dims)
-    return data, contestants, networks[main].steps
+    return data, contestants, networks[main].steps, hearing
 
 
 def part(config: Any) -> Any:
@@ -140,11 +138,12 @@ def network(config: DictConfig, algorithm: Any, data: Any) -> MetaAlgorithm:
 
 
 def contest(
-    config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, folder: RunFolder, steps: list[int]
-) -> None:
+    config: DictConfig, algorithm: Any, name: str, place: Path, data: Any, scores: Scoring, folder: RunFolder,
+    steps: list[int],
+) -> None:  # fmt: skip
     """Trains, tunes and tests one algorithm after each number of `steps`; adds its rows to results.csv."""
     log.info("%s", f"--- {name} ".ljust(72, "-"))
-    learner = contestant(config, algorithm, data, steps)
+    learner = contestant(config, algorithm, data, scores, steps)
     with watched(config, folder.path, place, name) as loggers:
         trainer = fit(config, learner, folder.path, place, data, loggers)
         tune_lr(learner, data.tuning_dataloader(), config.evaluation.lrs, data.shots)
@@ -157,12 +156,12 @@ def contest(
         log_results(loggers, config, name, algorithm, scores_at(learner.rows, main_shots(data), steps[-1]))
 
 
-def contestant(config: DictConfig, algorithm: Any, data: Any, steps: list[int]) -> MetaLearner:
+def contestant(config: DictConfig, algorithm: Any, data: Any, scores: Scoring, steps: list[int]) -> MetaLearner:
     """An untrained algorithm under Lightning."""
     pl.seed_everything(config.seed, verbose=False)
     fresh = network(config, algorithm, data)
     return MetaLearner(
-        fresh, build(config.optimizer), steps, scorer(config, data, fresh.steps),
+        fresh, build(config.optimizer), steps, scores(fresh.steps),
         stored(config, algorithm, data), part(config.get("scheduler")), config.evaluation.get("auto_steps", False),
     )  # fmt: skip
 
@@ -191,27 +190,6 @@ def fit(
     return trainer if trainer.world_size == 1 else build(alone(config.trainer), **parts)
 
 
-def scorer(config: DictConfig, data: Any, own: int) -> SpeechScorer | None:
-    """Speech metrics where there is speech; those that listen after `evaluation.listen_steps`, or else after the
-    algorithm's `own` number of inner steps."""
-    if not data.normaliser:
-        return None
-    at = config.evaluation.get("listen_steps")
-    voices: dict[str, dict[str, Any]] = {}
-    for info in data.episodes["test"]:
-        voices.setdefault(info.target, {}).update({t.id: t for _, t in (*info.support, *info.query)})
-    return SpeechScorer(
-        data.store, data.normaliser, data.pairing.parallel, vocoder_of(config, data.features), listeners(config),
-        [own] if at is None else list(at),
-        {speaker: list(recordings.values()) for speaker, recordings in voices.items()}, config.get("gv", 0.0),
-    )  # fmt: skip
-
-
-def listeners(config: DictConfig) -> list[Any]:
-    """The metrics that listen. Raises MetavoxError when one is not installed."""
-    return [build(entry) for entry in (config.get("listen") or {}).values()]
-
-
 def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
     """What a checkpoint holds beside the weights: plain containers, so that it loads without executing code."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -221,51 +199,6 @@ def stored(config: DictConfig, algorithm: Any, data: Any) -> dict[str, Any]:
         "features": data.features.settings() if data.normaliser else None,
         "normaliser": data.normaliser.state() if data.normaliser else None,
     }  # fmt: skip
-
-
-def anchors(config: DictConfig, data: Any, folder: RunFolder) -> None:
-    """Adds to results.csv what the vocoder alone costs, and what the metrics that listen say of real speech."""
-    score = scorer(config, data, 0)
-    assert score is not None
-    ceiling, natural = ({CEILING: score.ceiling} if score.vocoder else {}), {NATURAL: score.natural}
-    for name, of in {**ceiling, **(natural if score.listeners else {})}.items():
-        if name in folder.algorithms():
-            continue
-        rows = []
-        for info in tqdm(data.episodes["test"], desc=name, dynamic_ncols=True):
-            ids = {"source": info.source, "target": info.target, "voices": score.voices(info), "shots": data.shots,
-                   "steps": 0}  # fmt: skip
-            rows += [{**ids, **s._asdict()} for s in of(info)]
-        folder.add_rows(name, rows)
-
-
-def main_shots(data: Any) -> int:
-    """The K that stands for a run: that of training, or the largest of the test."""
-    return data.shots if data.shots in data.grid else data.grid[-1]
-
-
-def at_shots(rows: Sequence[Any], shots: int) -> list[Any]:
-    """The rows of tests at K = `shots`, and of what has no K."""
-    return [row for row in rows if int(row["shots"]) == shots or row.get("algorithm") in (CEILING, NATURAL)]
-
-
-def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[str, float]:
-    """{"metric/convention": mean over tasks} of one algorithm at one K after one number of inner steps."""
-    own = [row for row in rows if (row["shots"], row["steps"]) == (shots, steps) and row["metric"] != TRIAL]
-    chosen = [{**row, "algorithm": ""} for row in own]
-    return {metric: cells[""][str(steps)]["mean"] for metric, cells in summarise(chosen).items()}
-
-
-def report(config: DictConfig, folder: RunFolder, data: Any, steps: int, seconds: float) -> None:
-    """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
-    rows = folder.rows()
-    summary = summarise(rows)
-    text = "\n\n".join(tables(at_shots(rows, shots), steps) for shots in data.grid)
-    write_whole(folder.path / "tables.txt", f"{text}\n".encode())
-    folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
-    log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
-    if config.features:
-        log.info("adapt:        python adapt.py run=%s target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path)
 
 
 def quiet() -> None:

@@ -112,11 +112,12 @@ class MetaLearner(pl.LightningModule):
         What gives one output for several numbers of steps, as all that has no inner steps does, is scored once.
         """
         curve = self.curve(episodes)
-        for steps, adapted in distinct(curve):
+        states = distinct(curve)
+        for steps, adapted in states:
             scores = self._scores(adapted, episodes, steps)
             for step in steps:
                 self.rows += self._rows(episodes, scores, [step] * len(scores), step)
-        if self.auto_steps and len(distinct(curve)) > 1:
+        if self.auto_steps and len(states) > 1:
             self._test_auto(episodes, dict(curve))
 
     def _test_auto(self, episodes: Episodes, curve: dict[int, Adapted]) -> None:

@@ -54,7 +54,7 @@ def quality(alignments: Alignments, paired: Paired, scale: np.ndarray, phones: b
     store, columns = alignments.store, alignments.store.features.mapped
     sides = [{pair[s].id: pair[s] for group in paired.groups for pair in group} for s in (0, 1)]
     rows = np.concatenate([alignments.rows[a:b] for g in paired.groups for a, b in alignments.spans(g)])
-    total = [sum(len(store.frames(u)) for u in side.values()) for side in sides]
+    total = [sum(stop - start for start, stop in map(store.span, side.values())) for side in sides]
     spectrum, some = store.array("spectrum"), slice(None, None, -(-len(rows) // SAMPLE))
     x, y = (spectrum[rows[some, s]][:, columns] for s in (0, 1))
     labels = [alignments.labels.at(rows[:, s], sides[s]) for s in (0, 1)] if phones else [np.full(len(rows), -1)] * 2
