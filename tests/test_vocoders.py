@@ -1,5 +1,6 @@
 """Vocoders that need no training: spectral differentials, pitch periods, Griffin-Lim; what does not fit is refused."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 from conftest import DATA
 from metavox.app.vocoder import audible, vocoder_of
 from metavox.audio.espeak import Espeak
-from metavox.audio.files import read, recordings
+from metavox.audio.files import read, recordings, write
+from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
 from metavox.evaluation.listen import Clip
 from metavox.features import melcepstrum
 from metavox.features.frames import Frames
 from metavox.features.mel import Mel
+from metavox.features.store import FeatureStore
 from metavox.features.world import World
 from metavox.synthesis.vocoders.auto import auto
 from metavox.synthesis.vocoders.base import Original
@@ -222,3 +225,21 @@ def test_real_speech_keeps_its_quality_by_differentials() -> None:
         return float(melcepstrum.MCD_DB * distance[speech[:count]].mean())
 
     assert apart(DiffVC(world)) < apart(WorldVocoder(world)) + 1.0
+
+
+def test_speakers_of_other_rates_are_resampled(spoken: Original, tmp_path: Path) -> None:
+    """The same speech in files of three rates gives the same frames, up to 3 kHz, by both kinds of features."""
+    said = []
+    for rate in (8000, 16000, 48000):
+        write(tmp_path / f"{rate}.wav", Clip(spoken.wave, 16000).at(rate), rate)
+        said.append(Utterance(str(rate), str(rate), tmp_path / f"{rate}.wav"))
+    for features in (World(), Mel(16000, fmax=3000.0)):
+        store = FeatureStore(tmp_path / "cache", features)
+        store.ensure(said, workers=1)
+        low, same, high = (store.frames(utterance) for utterance in said)
+        count, loud = min(map(len, (low, same, high))), features.power(same.spectrum) > -40
+        assert count >= len(same) - 1
+        for other in (high,) if isinstance(features, World) else (low, high):
+            error = np.abs(other.spectrum[:count] - same.spectrum[:count])[loud[:count]]
+            assert np.median(error) < 0.05
+            assert abs(semitones(other.f0[:count], same.f0[:count])) < 0.1
