@@ -73,7 +73,14 @@ def test_a_constant_difference_is_that_filter(rate: int, column: int, by: float)
     ]
     expected = melcepstrum.decode(difference[:1], 512, world.alpha)[0]
     decibel = 10 * np.log10(power[1] / power[0] / expected)
-    assert np.abs(decibel[2:-2]).max() < 0.5
+    frequencies = np.arange(257) * rate / 512
+    assert np.abs(decibel[frequencies > 120][:-2]).max() < 0.5
+
+
+def test_rumble_below_speech_is_not_made_louder() -> None:
+    wave, difference = 0.1 * np.sin(2 * np.pi * 30 * np.arange(16000) / 16000), np.zeros((201, 25))
+    difference[:, 0] = 1.0  # 8.7 dB
+    assert level(DiffVC(World()).filter(wave, difference)) == pytest.approx(level(wave), abs=1.0)
 
 
 def test_the_filter_follows_time() -> None:

@@ -54,6 +54,8 @@ class DiffVC:
         right, part = np.minimum(left + 1, len(difference) - 1), (times - left)[:, None]
         between = (1 - part) * difference[left] + part * difference[right]
         gain = np.sqrt(melcepstrum.decode(between, fft, world.alpha))  # [N, F]
+        below = short_time.f < world.f0_floor  # no speech there, but rumble of which the cepstrum knows little
+        gain[:, below] = np.minimum(gain[:, below], 1.0)
         filtered = short_time.stft(wave.astype(np.float64)) * gain.T
         return short_time.istft(filtered, k1=len(wave)).astype(np.float32)
 
