@@ -22,6 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from metavox.app.adapt import adapt, name_of
+from metavox.app.adapt_checks import check
 from metavox.app.arguments import quoted
 from metavox.app.build import build
 from metavox.app.checkpoint import load_run
@@ -206,9 +207,9 @@ BAD_SETTINGS = {
     "missing voice": ({"target": None, "voice": "/nowhere/a.voice"}, "does not exist"),
     "tts without transcripts": ({"pairing": "tts", "target": "other"}, "pairing=nearest"),
     "parallel without a match": ({"pairing": "parallel", "target": "other"}, "pairing=nearest"),
-    "a pairing of train.py alone": (
-        {"pairing": "phone"},
-        "is for train.py; here it can be auto, parallel, tts, nearest",
+    "phones of another language": (
+        {"pairing": "phone", "language": "de"},
+        "English only, not language=de; use pairing=",
     ),
     "espeak has no such voice": ({"speaker": "en-us+zebra"}, "zebra"),
 }
@@ -226,6 +227,14 @@ def test_bad_settings_give_one_clear_error_and_no_file(
         run_adapt(**settings)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pairing_of_ones_own_is_for_training() -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        given = ["run=a", "target=b", "source=c", "output=d", "pairing=nearest", "pairing._target_=my.Own"]
+        config = compose("adapt", given)
+    with pytest.raises(ConfigError, match=r"my\.Own is for train\.py; here it can be auto, parallel, tts, nearest"):
+        check(config)
 
 
 def test_outputs_never_replace_inputs_or_land_on_a_file(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
@@ -384,6 +393,51 @@ def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None
     loss = {m["state"]: m["loss"] for m in report["metrics"] if m["pairs"] == "support"}
     assert loss["adapted"] < loss["before adaptation"]
     assert len(Voice.load(tmp_path / "out" / f"{target[0].stem}.voice").adapted) > 0
+
+
+def real_sentences(count: int) -> list[list[Path]]:
+    """The shortest recordings of two speakers of LibriSpeech test-other."""
+    speakers = sorted((DATA / "LibriSpeech" / "test-other").glob("*"))
+    if len(speakers) < 2:
+        pytest.skip(f"no LibriSpeech/test-other in {DATA}; set METAVOX_TEST_DATA")
+    return [sorted(s.rglob("*.flac"), key=lambda p: p.stat().st_size)[:count] for s in speakers[:2]]
+
+
+def test_real_recordings_are_paired_within_their_phones(run_adapt: Adapt, tmp_path: Path) -> None:
+    """A source that does not say its transcript is not paired, but converted."""
+    pytest.importorskip("pocketsphinx")
+    source, target = real_sentences(3)
+    wrong = tmp_path / "wrong.flac"
+    shutil.copy(source[0], wrong)
+    wrong.with_suffix(".txt").write_text("the quick brown fox jumps over the lazy dog " * 4)
+    report = run_adapt(pairing="phone", target=target, source=[*source[:2], wrong], shots=2)
+    assert report["voice"]["pairing"] == "phone" and (tmp_path / "out" / "wrong.wav").exists()
+    assert "1 of 3 source recordings are not paired, see Skipped" in report["warnings"]
+    assert "could not be found in the speech" in report["skipped"]["source wrong"]
+    alike = re.search(r"phones \d+% and \d+%, (\d+)% of the frames within one", report["voice"]["pairs"])
+    assert alike and int(alike[1]) > 60
+    loss = {m["state"]: m["loss"] for m in report["metrics"] if m["pairs"] == "support"}
+    assert loss["adapted"] < loss["before adaptation"]
+
+
+def test_phones_of_a_spoken_text_are_known(run_adapt: Adapt, speech: Path) -> None:
+    pytest.importorskip("pocketsphinx")
+    report = run_adapt(pairing="phone", target=speech / "target", text="Good morning, how are you?")
+    assert report["voice"]["pairing"] == "phone" and not report["skipped"]
+    assert re.search(r"phones \d+% and \d+%, \d+% of the frames within one", report["voice"]["pairs"])
+
+
+def test_phones_that_nobody_can_know_are_one_sentence(
+    run_adapt: Adapt, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"pairing": "phone", "target": speech / "target", "source": speech / "other"}
+    if importlib.util.find_spec("pocketsphinx"):
+        with pytest.raises(MetavoxError, match=r"none of the 3 source recordings .*no transcript; put .*NAME\.txt"):
+            run_adapt(**wanted)
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(MetavoxError, match=r"pip install 'metavox\[align\]'"):
+        run_adapt(**wanted)
+    assert not list((tmp_path / "out").glob("*.voice"))
 
 
 def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from metavox.app.checkpoint import Run, load_run
 from metavox.app.fitting import Fitted, first_gradient, fit
 from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
+from metavox.app.phonetics import with_phones
 from metavox.app.recordings import Recording, find, load
 from metavox.app.vocoder import vocoder_of
 from metavox.app.voice_report import Report
@@ -143,8 +144,11 @@ def make_voice(
     report.judge_amount(recordings)
     targets = [Speech.of(r, run.features.rate) for r in recordings]
     pairing = choose(chosen(config), sources.speech, targets, config.text is not None)
-    shots = config.shots or run.shots
-    material = gather(pairing, build(config.pairings[pairing]), sources.every, targets, shots, run.features, speaker)
+    shots, left, right = config.shots or run.shots, sources.every, targets
+    if pairing == "phone":
+        left = with_phones(left, "source", run.features, report)
+        right = with_phones(right, "target", run.features, report)
+    material = gather(pairing, build(config.pairings[pairing]), left, right, shots, run.features, speaker)
     if len(material.used) < shots:
         report.warnings.append(f"{len(material.used)} target recordings to adapt on where {shots} were wanted")
     fitted = fit(run, material, config.steps, config.lr)

@@ -9,6 +9,7 @@ from metavox.app.checks import check_gv
 from metavox.app.fitting import AUTO
 from metavox.audio.whole import check_writable
 from metavox.errors import ConfigError, MetavoxError
+from metavox.pairing.phones import pocketsphinx
 
 
 def check(config: DictConfig) -> None:
@@ -24,10 +25,18 @@ def check(config: DictConfig) -> None:
     kind, known = config.pairing.get("_target_"), {p["_target_"]: name for name, p in config.pairings.items()}
     if kind and kind not in known:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
+    if known.get(kind) == "phone" and not config.voice:
+        _check_phones(str(config.language))
     check_gv(config.gv)
     for key in ("shots", "steps", "lr"):
         if config[key] is not None:
             _check_number(key, config[key], bool(config.voice))
+
+
+def _check_phones(language: str) -> None:
+    if not language.startswith("en"):
+        raise ConfigError(f"pairing=phone knows English only, not language={language}; use pairing=nearest")
+    pocketsphinx()
 
 
 def _check_one_of(config: DictConfig, first: str, meaning: str, second: str, other: str) -> None:

@@ -21,7 +21,7 @@ from metavox.pairing.parallel import spoken
 from metavox.synthesis.vocoders.base import Original
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
-from metavox.tasks.quality import geometry, shares
+from metavox.tasks.quality import coverage, geometry, shares, within
 
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
@@ -35,12 +35,14 @@ HELD_OUT = 20
 
 @dataclass(frozen=True)
 class Speech:
-    """Something said by the source or the target voice. `wave` gives it [S] at the rate of the features."""
+    """Something said by the source or the target voice. `wave` gives it [S] at the rate of the features, `phones` [T]
+    the label of every frame (`pairing.phones`) where they were asked for."""
 
     name: str
     text: str | None
     frames: Frames
     wave: Callable[[], np.ndarray]
+    phones: np.ndarray | None = None
 
     @classmethod
     def of(cls, recording: Recording, rate: int) -> "Speech":
@@ -111,8 +113,8 @@ def gather(
 
     Raises MetavoxError when none can.
     """
-    if name == "nearest":
-        return _pooled(pairing, sources, targets, shots, features)
+    if pairing.pooled:
+        return _pooled(name, pairing, sources, targets, shots, features)
     if name == "tts":
         pairs = [(voice.say(t.text, t.name), t) for t in targets if t.text and spoken(t.text)]
     else:
@@ -141,7 +143,7 @@ def _may_agree(source: Speech, target: Speech) -> bool:
 
 
 def _pooled(
-    pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features
+    name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features
 ) -> Material:
     """Support and held-out pairs share no target recording, and no source recording where there are enough."""
     chosen, rest = spread(targets, shots)
@@ -149,7 +151,7 @@ def _pooled(
     support, quality = _measured(pairing, near, chosen, features)
     rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
     held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
-    return Material("nearest", support, held_out, [t.name for t in chosen], quality)
+    return Material(name, support, held_out, [t.name for t in chosen], quality)
 
 
 def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
@@ -176,7 +178,9 @@ def _measured(
 ) -> tuple[list[AlignedPair], str]:
     """The aligned pairs, and a line on their quality."""
     left, right = ([s.frames.spectrum for s in side] for side in (sources, targets))
-    found, every = align_spectra(pairing, features, left, right), np.concatenate(right)
+    phones = [[s.phones for s in side if s.phones is not None] for side in (sources, targets)]
+    labels = (phones[0], phones[1]) if pairing.labelled else None
+    found, every = align_spectra(pairing, features, left, right, labels), np.concatenate(right)
     starts = np.cumsum([0, *map(len, left)])
     rows = np.concatenate([a.path + np.array([start, 0]) for a, start in zip(found, starts, strict=False)])
     cost = float(np.mean([a.cost for a in found]))
@@ -184,7 +188,10 @@ def _measured(
         (x[a.path[:, 0]][:, features.mapped], every[a.path[:, 1]][:, features.mapped])
         for x, a in zip(left, found, strict=True)
     ]
-    return pairs, shares({**geometry(rows, int(starts[-1]), len(every)), "pairs": len(found), "cost": cost})
+    line = shares({**geometry(rows, int(starts[-1]), len(every)), "pairs": len(found), "cost": cost})
+    if labels:
+        line += f"; {within(coverage(*(np.concatenate(side)[rows[:, i]] for i, side in enumerate(labels))))}"
+    return pairs, line
 
 
 def _fits(source: Speech, target: Speech) -> bool:

@@ -47,10 +47,18 @@ def apart(x: np.ndarray, y: np.ndarray, scale: np.ndarray) -> float:
     return float(np.sqrt((((x[some] - y[some]) / scale) ** 2).mean(axis=1)).mean())
 
 
+def coverage(left: np.ndarray, right: np.ndarray) -> dict[str, float | None]:
+    """The labels [N] of paired frames, -1 where unknown -> `source_phones`, `target_phones`: share of the 39 phones of
+    English among them, `same_phone`: share of the rows that pair a phone with itself. None where nothing is known."""
+    phones = [len(np.unique(side[side > 0])) / len(PHONES) or None for side in (left, right)]
+    both = (left >= 0) & (right >= 0)
+    same = float((left == right)[both].mean()) if both.any() else None
+    return {"source_phones": phones[0], "target_phones": phones[1], "same_phone": same}
+
+
 def quality(alignments: Alignments, paired: Paired, scale: np.ndarray, phones: bool) -> dict[str, Any]:
-    """One row of pairs.csv without its split. `cost` is the pairing's own; `source_phones`, `target_phones` the share
-    of the 39 phones of English among the paired frames, `same_phone` the share of rows that pair a phone with
-    itself. None (blank) without `phones`, or where nothing is labelled."""
+    """One row of pairs.csv without its split. `cost` is the pairing's own; the phones are None (blank) without
+    `phones`, or where nothing is labelled."""
     store, columns = alignments.store, alignments.store.features.mapped
     sides = [{pair[s].id: pair[s] for group in paired.groups for pair in group} for s in (0, 1)]
     rows = np.concatenate([alignments.rows[a:b] for g in paired.groups for a, b in alignments.spans(g)])
@@ -58,14 +66,10 @@ def quality(alignments: Alignments, paired: Paired, scale: np.ndarray, phones: b
     spectrum, some = store.array("spectrum"), slice(None, None, -(-len(rows) // SAMPLE))
     x, y = (spectrum[rows[some, s]][:, columns] for s in (0, 1))
     labels = [alignments.labels.at(rows[:, s], sides[s]) for s in (0, 1)] if phones else [np.full(len(rows), -1)] * 2
-    known = [set(side[side > 0].tolist()) for side in labels]
-    both = (labels[0] >= 0) & (labels[1] >= 0)
     return {
         "source": paired.source, "target": paired.target, "pairs": sum(map(len, paired.groups)),
         **geometry(rows, *total), "cost": float(np.mean([alignments.cost(g) for g in paired.groups])),
-        "distance": apart(x, y, scale),
-        "source_phones": len(known[0]) / len(PHONES) or None, "target_phones": len(known[1]) / len(PHONES) or None,
-        "same_phone": float((labels[0] == labels[1])[both].mean()) if both.any() else None,
+        "distance": apart(x, y, scale), **coverage(*labels),
     }  # fmt: skip
 
 
@@ -98,8 +102,13 @@ def described(row: Mapping[str, Any], voices: int) -> str:
     text = f"{voices} x 2 voices, {shares(row)}, distance {row['distance']:.2f}"
     if row["source_phones"] is None:
         return f"{text}; phones unknown (dataset.phones=true)"
-    phones = f"phones {row['source_phones']:.0%} and {row['target_phones'] or 0:.0%}"
-    return f"{text}; {phones}, {row['same_phone'] or 0:.0%} of the frames within one"
+    return f"{text}; {within(row)}"
+
+
+def within(row: Mapping[str, Any]) -> str:
+    """How many phones are paired, and how often with themselves, as words."""
+    source, target, same = (row[name] or 0 for name in ("source_phones", "target_phones", "same_phone"))
+    return f"phones {source:.0%} and {target:.0%}, {same:.0%} of the frames within one"
 
 
 def shares(row: Mapping[str, Any]) -> str:
