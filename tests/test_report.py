@@ -105,6 +105,8 @@ def test_a_setting_that_differs_is_refused_unless_it_is_on_an_axis(tmp_path: Pat
     assert {r: c.seeds for r, _, c in made.present()} == {"[64]": ["0", "1"], "[256]": ["2"]}
     assert any(n == "[256] lacks scores: 2 of 2 tasks, seed 2" for n in made.notes)
     assert list(make_table(results, Question(where={"model.hidden": ["[256]"]})).cells) == [("maml", "5")]
+    by_setting = overview(results, Question(columns="model.hidden"))  # no table of all metrics: it has no such axis
+    assert [list(t.columns) for t in by_setting] == [["[64]", "[256]"]]
     with pytest.raises(MetavoxError, match=r"no run has a setting or a column model\.hiden; near: model\.hidden"):
         make_table(results, Question(rows="model.hiden"))
 

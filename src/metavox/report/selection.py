@@ -8,6 +8,7 @@ import numpy as np
 
 from metavox.errors import MetavoxError
 from metavox.report.results import BUDGET, CEILINGS, Results
+from metavox.report.settings import Mixed
 
 Where = Mapping[str, Sequence[str]]
 HIGHER_IS_BETTER = ("secs", "dnsmos", "utmos", "stoi", "pesq", "accuracy")
@@ -15,10 +16,6 @@ HIGHER_IS_BETTER = ("secs", "dnsmos", "utmos", "stoi", "pesq", "accuracy")
 NEITHER = "inner_steps"
 """What is no score: nothing of it is best."""
 DIMENSIONS = ("dataset", "pairing", "algorithm", "shots", "steps", "metric")
-
-
-class Mixed(MetavoxError):
-    """Cells would average over what the question leaves open."""
 
 
 class Question(NamedTuple):

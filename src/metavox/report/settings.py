@@ -27,6 +27,10 @@ FOLLOWS = {
 """Row or column of a table -> settings that may differ along it; `choices.X` also allows X.*, any other only itself."""
 
 
+class Mixed(MetavoxError):
+    """Cells would average over what the question leaves open."""
+
+
 class Maker(NamedTuple):
     """One algorithm of one run: what made a row."""
 
@@ -78,7 +82,7 @@ def texts_of(key: str, makers: Sequence[Maker]) -> list[str]:
 
 
 def check_comparable(made_by: Sequence[Maker], axes: Sequence[str], cells: Sequence[Sequence[int]]) -> None:
-    """Raises MetavoxError when the makers of one table differ in a setting that is not on its `axes`, or those of one
+    """Raises Mixed when the makers of one table differ in a setting that is not on its `axes`, or those of one
     algorithm in one cell (`cells` hold indices of makers) in any: their table would lie."""
     free = (*FREE, *(prefix for axis in axes for prefix in _follows(axis)))
     _check_same(made_by, (*free, "algorithm."))
@@ -109,7 +113,7 @@ def _check_same(makers: Sequence[Maker], free: tuple[str, ...]) -> None:
     changed = sorted(k for k, found in values.items() if len(found) > 1 and _counts(k, free))
     if changed:
         (value, one), (_, other), *_ = values[changed[0]].items()
-        raise MetavoxError(
+        raise Mixed(
             f"{one} and {other} cannot share a table: they differ in {', '.join(changed[:5])}; choose one by "
             f"--where '{changed[0]}={value}', or show them all by --rows or --columns {changed[0]}"
         )

@@ -9,7 +9,8 @@ from metavox.errors import MetavoxError
 from metavox.evaluation.statistics import Task, summarise_tasks
 from metavox.report.formats import texts
 from metavox.report.results import CEILINGS, Results, Row, from_rows
-from metavox.report.selection import Mixed, Question, select
+from metavox.report.selection import Question, select
+from metavox.report.settings import Mixed
 from metavox.report.table import Table, make_table
 
 
