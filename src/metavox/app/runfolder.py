@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
-from metavox.evaluation.eer import TRIAL
+from metavox.evaluation.listen import TRIAL
 from metavox.report.settings import flatten
 from metavox.workers import cores
 

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from metavox.app.runfolder import RunFolder
 from metavox.audio.whole import write_whole
-from metavox.evaluation.eer import TRIAL
+from metavox.evaluation.listen import TRIAL
 from metavox.report.results import CEILINGS
 from metavox.report.tables import summarise, tables
 

@@ -9,13 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from metavox.evaluation.listen import Clip, Said
+from metavox.evaluation.listen import TRIAL, Clip, Said
 from metavox.evaluation.metrics import Score
 from metavox.evaluation.secs import Secs
 from metavox.evaluation.statistics import LEAST
 
-TRIAL = "trial"
-"""The metric under which trials are handed on; their convention is the voice claimed, empty for the own target."""
 RESAMPLES = 999
 Values = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

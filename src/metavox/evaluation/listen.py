@@ -12,6 +12,9 @@ import soxr
 from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import Score
 
+TRIAL = "trial"
+"""The metric under which trials are handed on; their convention is the voice claimed, empty for the own target."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:

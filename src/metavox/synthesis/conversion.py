@@ -7,7 +7,6 @@ import numpy as np
 
 from metavox.features.frames import Features, Frames
 from metavox.synthesis.f0 import F0Statistics, convert_f0
-from metavox.synthesis.trajectory import mlpg
 from metavox.synthesis.variance import global_variance, widened
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
@@ -39,6 +38,8 @@ def converted_frames(
     mean and variance; the aperiodicity is copied.
     """
     if features.deltas:
+        from metavox.synthesis.trajectory import mlpg  # here: adapting starts without scipy's linear algebra
+
         smooth = [mlpg(frames, normaliser.scale) for frames in mapped]
         mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
     if gv:
