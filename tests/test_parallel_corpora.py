@@ -1,17 +1,22 @@
 """VCTK and CMU ARCTIC: made trees in their layouts, with what is irregular in the real ones."""
 
+import csv
 import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import soundfile
 
 from conftest import SMALL, compose_train
 from metavox.app.train import run
+from metavox.audio.files import read
 from metavox.corpora.cmu_arctic import SEXES, CmuArctic
 from metavox.corpora.espeak import EspeakCorpus
+from metavox.corpora.utterance import Utterance
 from metavox.corpora.vctk import VCTK
 from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.parallel import Parallel
@@ -164,23 +169,54 @@ def test_a_download_without_network_is_one_sentence(
         corpus(tmp_path, download=True).prepare()
 
 
-def test_cmu_arctic_trains(cache: Path, tmp_path: Path) -> None:
-    """The whole way, on generated speech in the corpus's layout."""
+def generated(cache: Path, names: Iterable[str]) -> dict[str, list[Utterance]]:
+    """Generated speech under the names of a corpus's speakers."""
     made = EspeakCorpus(cache / "espeak", voices=6, sentences=6)
     made.prepare()
-    names = dict(zip([s.name for s in made.speakers], sorted(SEXES), strict=False))
-    for speaker, name in names.items():
+    return {
+        n: [u for u in made.utterances() if u.speaker == s.name] for s, n in zip(made.speakers, names, strict=False)
+    }
+
+
+def results(tmp_path: Path, dataset: str, *overrides: str) -> str:
+    """The rows of a small run on the corpus in `tmp_path`."""
+    small = [o for o in SMALL if not o.startswith(("dataset.voices", "dataset.sentences", "dataset.split"))]
+    config = compose_train(
+        f"dataset={dataset}", f"dataset.root={tmp_path}", f"cache={tmp_path / 'cache'}", "baselines=none",
+        *small, *overrides,
+    )  # fmt: skip
+    run(config, tmp_path / "run", [])
+    return (tmp_path / "run" / "results.csv").read_text()
+
+
+def test_cmu_arctic_trains(cache: Path, tmp_path: Path) -> None:
+    """The whole way, on generated speech in the corpus's layout."""
+    for name, said in generated(cache, sorted(SEXES)).items():
         folder = tmp_path / "ARCTIC" / f"cmu_us_{name}_arctic"
-        said = [u for u in made.utterances() if u.speaker == speaker]
         (folder / "wav").mkdir(parents=True)
         for number, utterance in enumerate(said, 1):
             shutil.copy(utterance.path, folder / "wav" / f"arctic_a{number:04d}.wav")
         lines = [f'( arctic_a{number:04d} "{u.text}" )' for number, u in enumerate(said, 1)]
         write(folder / "etc" / "txt.done.data", "\n".join(lines))
-    small = [o for o in SMALL if not o.startswith(("dataset.voices", "dataset.sentences", "dataset.split"))]
-    config = compose_train(
-        "dataset=cmu_arctic", f"dataset.root={tmp_path}", f"cache={tmp_path / 'cache'}", "baselines=none", *small
-    )
-    run(config, tmp_path / "run", [])
-    text = (tmp_path / "run" / "results.csv").read_text()
+    text = results(tmp_path, "cmu_arctic")
     assert "sprocket24" in text and ",cmu_arctic,parallel,maml," in f",{text}".replace("\n", "\n,")
+
+
+def test_vctk_trains(cache: Path, tmp_path: Path) -> None:
+    """The whole way, at its 48 kHz; accents are splits, and p280 has the other microphone only."""
+    accents = {"p225": "English", "p226": "English", "p234": "Scottish", "p280": "French", "p294": "American",
+               "p302": "Canadian", "p303": "Canadian"}  # fmt: skip
+    home = tmp_path / "VCTK-Corpus-0.92"
+    for name, said in generated(cache, [n for n in accents if n != "p280"]).items():
+        (home / AUDIO / name).mkdir(parents=True)
+        for number, utterance in enumerate(said, 1):
+            stem = f"{name}_{number:03d}"
+            soundfile.write(home / AUDIO / name / f"{stem}_mic2.flac", read(utterance.path, 48000), 48000)
+            write(home / "txt" / name / f"{stem}.txt", f"{utterance.text}\n")
+    write(home / AUDIO / "p280" / "p280_001_mic1.flac")
+    write(home / "speaker-info.txt", "\n".join(["ID", *(f"{n} 23 F {accent}" for n, accent in accents.items())]))
+    splits = ("dataset.split.test=[Canadian]", "dataset.split.validation=[English]")
+    rows = list(csv.DictReader(results(tmp_path, "vctk", "algorithm=ridge", *splits).splitlines()))
+    assert {(r["dataset"], r["pairing"], r["voices"]) for r in rows} == {("vctk", "parallel", "same")}
+    assert {(r["source"], r["target"]) for r in rows} == {("p302", "p303"), ("p303", "p302")}
+    assert "sprocket24" in {r["convention"] for r in rows}
