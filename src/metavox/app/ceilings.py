@@ -3,7 +3,7 @@
 python -m metavox.app.ceilings FOLDER [--limit 2] [--vocoders world diffvc griffin_lim] [--rates 16000 24000]
 
 FOLDER holds one sub-folder of recordings a speaker. SECS is measured against the speaker's other recordings, MCD by
-the convention sprocket24 at 16 kHz, RTF (seconds a second of speech, one process) without the analysis.
+the convention sprocket24 at 16 kHz, RTF (seconds of processor time a second of speech) without the analysis.
 """
 
 import argparse
@@ -64,9 +64,9 @@ def copied(said: Said, path: Path, vocoder: str, rate: int) -> tuple[Said, float
     renderer = build(settings("vocoder", vocoder), features=features)
     wave = read(path, rate)
     original = Original(wave, features.analyse(wave, rate))
-    start = time.perf_counter()
+    start = time.process_time()
     made = renderer.render(original.frames, original)
-    return said._replace(clip=Clip(Clip(made, rate).at(16000), 16000)), time.perf_counter() - start
+    return said._replace(clip=Clip(Clip(made, rate).at(16000), 16000)), time.process_time() - start
 
 
 def settings(group: str, name: str) -> dict[str, Any]:
