@@ -21,6 +21,7 @@ from metavox.tasks.normaliser import Normaliser
 UTTERANCES, SPEAKERS, HOURS, HOP = 281_241, 2_338, 1000, 0.005
 DIM, MAPPED = 25, slice(1, 25)
 SAME = Normaliser(np.zeros(24), np.ones(24))
+LENGTH = int(HOURS * 3600 / HOP / UTTERANCES)  # rows of an utterance
 REAL = 2_000_000  # rows of a store that does lie in memory
 
 
@@ -32,20 +33,20 @@ def sparse(folder: Path, rows: int) -> np.ndarray:
     return np.memmap(path, np.float32, "r", shape=(rows, DIM))
 
 
-def table(rows: int, utterances: int, speakers: int) -> TaskTable:
-    """Each speaker a task, each of its utterances a pair."""
-    edges = np.linspace(0, rows, utterances + 1).astype(int)
+def table(utterances: int, speakers: int, length: int) -> TaskTable:
+    """Each speaker a task, each of its utterances a pair of `length` rows, somewhere among those that are there."""
     counts = np.diff(np.linspace(0, utterances, speakers + 1).astype(int))
-    return TaskTable(np.cumsum(counts) - counts, counts, edges[:-1], np.diff(edges), np.full(utterances, -1))
+    start = np.arange(utterances) * length % (REAL - length + 1)
+    return TaskTable(np.cumsum(counts) - counts, counts, start, np.full(utterances, length), np.full(utterances, -1))
 
 
-def paired(folder: Path, rows: int, limit: int) -> np.ndarray:
-    """[rows, 2] int64 memory-mapped: as DTW pairs them, one step after the other; `limit` rows of store."""
-    path = folder / "rows.bin"
-    found = np.memmap(path, np.int64, "w+", shape=(min(rows, REAL), 2))
+def paired(folder: Path, limit: int) -> np.ndarray:
+    """[REAL, 2] int64 memory-mapped: as DTW pairs rows, in utterances all over `limit` rows of store."""
+    found = np.memmap(folder / "rows.bin", np.int64, "w+", shape=(REAL, 2))
+    place = np.arange(REAL) // LENGTH
     for side in (0, 1):
-        steps = np.random.default_rng(side).integers(0, 3, len(found)) > 0
-        found[:, side] = np.cumsum(steps) * (limit // len(found))
+        steps = np.random.default_rng(side).integers(0, 3, REAL) > 0
+        found[:, side] = np.cumsum(steps) + place * ((limit - REAL) // (place[-1] + 1))
     return found
 
 
@@ -70,7 +71,7 @@ def rate(sampler: EpisodeSampler, seconds: float = 3.0) -> float:
 def speed(folder: Path) -> None:
     """A store that lies in memory, as most do after an epoch."""
     spectrum = np.random.default_rng(0).standard_normal((REAL, DIM)).astype(np.float32)
-    rows, tasks = paired(folder, REAL, REAL), table(REAL, 3600, 60)
+    rows, tasks = paired(folder, REAL), table(3600, 60, REAL // 3600)
     whole = resident(spectrum, MAPPED, SAME, "cpu")
     print("tasks a second, one core          | frames of a task | from the map | resident, normalised")
     for pairs, (shots, queries) in (("5 pairs", (3, 2)), ("5 + 3 pairs", (5, 3)), ("5 + 5 pairs", (5, 5))):
@@ -84,20 +85,19 @@ def speed(folder: Path) -> None:
 
 def size(folder: Path) -> None:
     """The memory that a sampler takes, by the size of its corpus."""
-    print(
-        "hours of speech | utterances | index MB | bytes an utterance | MB of the process, before and after 200 batches"
-    )
+    heads = "hours of speech | utterances | MB: table of tasks | index of the store | bytes an utterance"
+    print(f"{heads} | own memory of the process before, after 200 batches")
     for share in (0.01, 0.1, 1.0):
         utterances, frames = int(UTTERANCES * share), int(HOURS * share * 3600 / HOP)
-        spectrum, rows = sparse(folder, frames), paired(folder, frames, frames)
-        tasks = table(len(rows), utterances, max(2, int(SPEAKERS * share)))
+        spectrum, rows = sparse(folder, frames), paired(folder, frames)
+        tasks = table(utterances, int(SPEAKERS * share), LENGTH)
         own = sum(a.nbytes for a in vars(tasks).values())
         names = index(folder / str(utterances), utterances)
         sampler, before = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, 16, 5, 5, 64, 0), memory()
         for number in range(200):
             sampler.batch(number)
         text = f"{HOURS * share:5,.0f} | {utterances:10,} | {own / 1e6:18.2f} | {names / 1e6:18.1f}"
-        print(f"{text} | {before:.0f} {memory():.0f}", flush=True)
+        print(f"{text} | {names / utterances:.0f} | {before:.0f} {memory():.0f}", flush=True)
 
 
 def index(folder: Path, utterances: int) -> int:
@@ -120,6 +120,7 @@ def index(folder: Path, utterances: int) -> int:
 
 
 def main() -> None:
+    """Prints both tables."""
     with tempfile.TemporaryDirectory() as name:
         speed(Path(name))
         size(Path(name))
