@@ -13,7 +13,7 @@ from metavox.tasks.normaliser import Normaliser
 
 
 class VoiceStatistics(NamedTuple):
-    """What a conversion needs to know of a voice beside its map: its pitch, and the global variance [D mapped]."""
+    """What a conversion needs to know of a voice beside its map: its pitch, and the global variance [D compared]."""
 
     f0: F0Statistics
     variance: np.ndarray
@@ -22,7 +22,7 @@ class VoiceStatistics(NamedTuple):
     def of(cls, utterances: Iterable[Frames], features: Features) -> "VoiceStatistics":
         """Of some recordings of the voice."""
         known = list(utterances)
-        spoken = [u.spectrum[speech(u, features), features.mapped] for u in known]
+        spoken = [u.spectrum[speech(u, features), features.distance.columns] for u in known]
         return cls(F0Statistics.of(u.f0 for u in known), global_variance(spoken))
 
 
@@ -33,23 +33,37 @@ def converted_frames(
     """The sources with their mapped columns replaced by `mapped`, [T, D mapped] each.
 
     Where some of these are slopes, they and the others are reconciled (`trajectory`). `gv` is the share of the way to
-    the target's global variance, measured over all utterances converted at once (`variance`). Columns that are not
-    mapped (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to the target's
-    mean and variance; the aperiodicity is copied.
+    the target's global variance, measured over all utterances converted at once (`variance`); it leaves the power of
+    each frame alone. Columns that are not mapped (c0) are copied and then moved so that every frame keeps the source's
+    power; log-F0 is moved to the target's mean and variance; the aperiodicity is copied.
     """
     if features.deltas:
         from metavox.synthesis.trajectory import mlpg  # here: adapting starts without scipy's linear algebra
 
         smooth = [mlpg(frames, normaliser.scale) for frames in mapped]
         mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
+    spectra = [with_mapped(source, frames, features) for source, frames in zip(sources, mapped, strict=True)]
     if gv:
-        spoken = [speech(source, features) for source in sources]
-        made = global_variance(frames[rows] for frames, rows in zip(mapped, spoken, strict=True))
-        mapped = [widened(frames, rows, made, target.variance, gv) for frames, rows in zip(mapped, spoken, strict=True)]
+        spectra = stretched(spectra, [speech(source, features) for source in sources], features, target.variance, gv)
     return [
-        Frames(with_mapped(s, m, features), convert_f0(s.f0, source_f0, target.f0), s.aperiodicity)
-        for s, m in zip(sources, mapped, strict=True)
+        Frames(spectrum, convert_f0(source.f0, source_f0, target.f0), source.aperiodicity)
+        for source, spectrum in zip(sources, spectra, strict=True)
     ]
+
+
+def stretched(
+    spectra: Sequence[np.ndarray], spoken: Sequence[np.ndarray], features: Features, wanted: np.ndarray, share: float
+) -> list[np.ndarray]:
+    """Spectra [T, D] whose `spoken` rows have, all together, `share` of the way to the variance `wanted` [D compared],
+    and the power they had: loudness stretched alike would let the loudest sounds ring out."""
+    columns = features.distance.columns
+    made = global_variance(spectrum[rows, columns] for spectrum, rows in zip(spectra, spoken, strict=True))
+    found = []
+    for spectrum, rows in zip(spectra, spoken, strict=True):
+        wide = spectrum.copy()
+        wide[:, columns] = widened(spectrum[:, columns], rows, made, wanted, share)
+        found.append(keep_power(wide, spectrum, features))
+    return found
 
 
 def speech(frames: Frames, features: Features) -> np.ndarray:
@@ -61,15 +75,16 @@ def with_mapped(source: Frames, mapped: np.ndarray, features: Features) -> np.nd
     """The spectrum [T, D] of the source with other mapped columns, and the source's power where that is not mapped."""
     spectrum = source.spectrum.copy()
     spectrum[:, features.mapped] = mapped
-    return keep_power(spectrum, source.spectrum, features)
+    return spectrum if features.mapped.start == 0 else keep_power(spectrum, source.spectrum, features)
 
 
 def keep_power(spectrum: np.ndarray, reference: np.ndarray, features: Features) -> np.ndarray:
     """Spectrum [T, D] with its first column moved until each frame has the power of `reference` [T, D].
 
-    Power in dB is affine in c0, so one slope serves all frames.
+    Power in dB is affine in c0, so one slope serves all frames. Where all columns are compared, none of them is that of
+    the power, and nothing moves.
     """
-    if features.mapped.start == 0:
+    if features.distance.columns.start == 0:
         return spectrum
     unit = np.zeros((2, spectrum.shape[1]), dtype=spectrum.dtype)
     unit[1, 0] = 1.0
