@@ -43,10 +43,12 @@ def fit(run: Run, material: Material, steps: int | str | None, lr: float | None)
     lr = run.rate(support.x.shape[1], number) if lr is None else lr
     at = sorted({0, number})
     states = dict(zip(at, run.algorithm.curve(support, at, lr), strict=True))
+    before = {"before adaptation": states[0]} if number else {}
+    shown: dict[str, Adapted | None] = {"unconverted": None, **before, "adapted": states[number]}
     metrics = [
         {"pairs": name, "state": state, **_scores(run, adapted, pairs)}
         for name, pairs in (("support", material.support), ("held-out", material.held_out))
-        for state, adapted in (("unconverted", None), ("before adaptation", states[0]), ("adapted", states[number]))
+        for state, adapted in shown.items()
         if pairs
     ]
     if not all(np.isfinite(row["loss"]) for row in metrics if row["state"] == "adapted"):
