@@ -2,10 +2,12 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.features DIR      # a folder of recordings, such as LibriSpeech
 
-Seconds are of the process, so that what else runs counts little; with `--workers N` also N processes, by the clock.
+Seconds are of the process, so that what else runs counts little; with `--workers N` also N processes, by the clock and
+by what all of them take of the processor: as long as that does not grow with N, cores of their own would scale.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -54,10 +56,12 @@ def world(files: list[Path], workers: int) -> None:
     for name, spent in parts.items():
         print(f"  {name:14} {seconds / spent:8.0f} x real time")
     for count in range(1, workers + 1):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), os.times()
         list(parallel_map(partial(own.analyse, rate=own.rate), waves, len(waves), "features", count))
-        times = seconds / (time.perf_counter() - start)
-        print(f"  {count} processes, start included, by the clock: {times:.0f} x real time")
+        clock, after = time.perf_counter() - start, os.times()
+        spent = sum(after[:4]) - sum(before[:4])  # of this process and of those that it started
+        print(f"  {count} processes, start included: {seconds / clock:.0f} x real time by the clock, "
+              f"{seconds / spent:.0f} x by the processor's seconds of all")  # fmt: skip
 
 
 def alignment(files: list[Path]) -> None:
