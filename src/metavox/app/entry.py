@@ -89,6 +89,9 @@ def launch(main: Callable[[], object], name: str) -> None:
     try:
         sys.argv[1:] = recalled(sys.argv[1:])
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # --help | head has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
         sentence = _sentence(error, name)
         if sentence is None or os.environ.get("METAVOX_TRACEBACK"):
