@@ -15,7 +15,9 @@ def check(config: DictConfig) -> None:
     if missing:
         raise ConfigError(f"{', '.join(missing)} has no value; give one, {missing[0]}=...")
     if not config.pairing and config.features:
-        raise ConfigError("pairing=auto and pairing=none have no meaning here; choose pairing=parallel, tts or nearest")
+        raise ConfigError(
+            "pairing=auto and pairing=none have no meaning here; choose pairing=parallel, tts, nearest or phone"
+        )
     if config.trainer.get("inference_mode", True):
         raise ConfigError("trainer.inference_mode must be false: validation and test adapt, which needs gradients")
     epochs = config.trainer.get("max_epochs")

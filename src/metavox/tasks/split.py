@@ -56,7 +56,7 @@ class SpeakerSplit:
             if not chosen:
                 raise ConfigError(
                     f"no speaker is left for {name}: {len(speakers)} speakers, split train={self.train} "
-                    f"validation={self.validation} test={self.test}; change dataset.split"
+                    f"validation={self.validation} test={self.test}; change dataset.split or add speakers"
                 )
         return result
 
