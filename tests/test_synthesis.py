@@ -14,6 +14,7 @@ from metavox.features.frames import Frames
 from metavox.features.world import World
 from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics, convert_f0
+from metavox.synthesis.variance import GV
 from metavox.synthesis.voice import Voice
 from metavox.tasks.normaliser import Normaliser
 
@@ -83,7 +84,7 @@ def test_a_voice_of_the_identity_returns_the_source(speech: Frames) -> None:
     statistics = F0Statistics.of([speech.f0])
     normaliser = Normaliser(np.arange(24), np.arange(1, 25))
     own = voice(adapted={}, known=VoiceStatistics.of([speech], WORLD))
-    (same,) = own.convert([speech], statistics, Identity(nn.Identity()), WORLD, normaliser, gv=1.0)
+    (same,) = own.convert([speech], statistics, Identity(nn.Identity()), WORLD, normaliser, gv=GV(1.0))
     np.testing.assert_allclose(same.spectrum, speech.spectrum, atol=1e-4)
     np.testing.assert_allclose(same.f0, speech.f0, rtol=1e-4)
 

@@ -10,7 +10,7 @@ from metavox.features.world import World
 from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.trajectory import gradient, mlpg
-from metavox.synthesis.variance import GAIN, global_variance, widened
+from metavox.synthesis.variance import GAIN, GV, global_variance, widened
 from metavox.synthesis.vocoders.base import Original
 from metavox.synthesis.vocoders.world import WorldVocoder
 from metavox.tasks.alignments import speech_frames
@@ -68,7 +68,7 @@ def test_gv_is_measured_over_all_that_is_converted() -> None:
     plain = Normaliser(np.zeros(24), np.ones(24))
     known, f0 = VoiceStatistics.of([whole], world), F0Statistics.of([whole.f0])
     mapped = [h.spectrum[:, world.mapped] * 0.4 for h in halves]
-    done = converted_frames(halves, mapped, world, plain, f0, known, gv=1.0)
+    done = converted_frames(halves, mapped, world, plain, f0, known, gv=GV(1.0))
     spoken = [speech_frames(world.power(h.spectrum)) for h in halves]
     after = [d.spectrum[rows, 1:].var(0) for d, rows in zip(done, spoken, strict=True)]
     before = [m[rows].var(0) for m, rows in zip(mapped, spoken, strict=True)]
@@ -100,8 +100,11 @@ def test_mapped_power_is_converted_and_not_compared() -> None:
     normaliser = Normaliser(np.zeros(25), np.ones(25))
     (done,) = converted_frames([frames], [louder], world, normaliser, f0, known)
     np.testing.assert_allclose(done.spectrum, louder, atol=1e-6)
-    (wide,) = converted_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=1.0)
+    (wide,) = converted_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=GV(1.0))
     np.testing.assert_allclose(world.power(wide.spectrum), world.power(louder * 0.5), atol=1e-3)
+    (all_of_it,) = converted_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=GV(1.0, power=True))
+    spoken = speech_frames(world.power(frames.spectrum))
+    np.testing.assert_allclose(all_of_it.spectrum[spoken].var(0), frames.spectrum[spoken].var(0), rtol=1e-3)
 
 
 def test_slopes_and_values_are_reconciled_in_a_conversion() -> None:

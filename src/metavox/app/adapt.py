@@ -14,6 +14,7 @@ from tqdm import tqdm
 from metavox.app.adapt_checks import check, check_output
 from metavox.app.build import build
 from metavox.app.checkpoint import Run, load_run
+from metavox.app.checks import gv_of
 from metavox.app.fitting import Fitted, first_gradient, fit
 from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
@@ -25,6 +26,7 @@ from metavox.audio.files import write
 from metavox.errors import ConfigError
 from metavox.synthesis.conversion import VoiceStatistics
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.auto import SILENT
 from metavox.synthesis.vocoders.base import Vocoder
 from metavox.synthesis.voice import Voice, sha256
@@ -80,7 +82,7 @@ def adapt(config: DictConfig) -> Path:
         report.warnings.append(SILENT)
     else:
         report.run["vocoder"] = type(vocoder).__name__
-        convert(voice, run, vocoder, float(config.gv), sources, output, report)
+        convert(voice, run, vocoder, gv_of(config), sources, output, report)
     report.likeness = likeness([Path(t["path"]) for t in voice.provenance["target"]], report.files)
     report.write(output)
     for warning in report.warnings:
@@ -177,9 +179,7 @@ def provenance(
     }  # fmt: skip
 
 
-def convert(
-    voice: Voice, run: Run, vocoder: Vocoder, gv: float, sources: Sources, output: Path, report: Report
-) -> None:
+def convert(voice: Voice, run: Run, vocoder: Vocoder, gv: GV, sources: Sources, output: Path, report: Report) -> None:
     """Writes the converted wavs and, under reference/, the source by the vocoder alone."""
     source_f0 = F0Statistics.of(s.frames.f0 for s in sources.every)
     if not source_f0.frames or not voice.known.f0.frames:

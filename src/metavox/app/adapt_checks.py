@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from metavox.app.checks import check_gv
+from metavox.app.checks import gv_of
 from metavox.app.fitting import AUTO
 from metavox.audio.whole import check_writable
 from metavox.errors import ConfigError, MetavoxError
@@ -27,7 +27,7 @@ def check(config: DictConfig) -> None:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
     if known.get(kind) == "phone" and not config.voice:
         _check_phones(str(config.language))
-    check_gv(config.gv)
+    gv_of(config)
     for key in ("shots", "steps", "lr"):
         if config[key] is not None:
             _check_number(key, config[key], bool(config.voice))

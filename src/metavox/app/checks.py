@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.app.runfolder import flatten
 from metavox.errors import ConfigError
+from metavox.synthesis.variance import GV
 
 
 def check(config: DictConfig) -> None:
@@ -44,15 +45,22 @@ def check(config: DictConfig) -> None:
         raise ConfigError(f"evaluation.auto_steps is {config.evaluation.auto_steps}; it can be true or false")
     if lrs is None or any(not lr > 0 for lr in lrs):
         raise ConfigError(f"evaluation.lrs is {config.evaluation.lrs}; give inner rates above 0, such as [0.01,0.1]")
-    check_gv(config.get("gv", 0))
+    gv_of(config)
     if not isinstance(config.seed, int) or config.seed < 0:
         raise ConfigError(f"seed is {config.seed}; give a whole number of 0 or more")
 
 
-def check_gv(gv: Any) -> None:
-    """Raises ConfigError unless it is a share."""
-    if isinstance(gv, bool) or not isinstance(gv, int | float) or not 0 <= gv <= 1:
-        raise ConfigError(f"gv is {gv}; give the share of the target's variance, from 0 to 1")
+def gv_of(config: DictConfig) -> GV:
+    """How much of the target's variance conversions get; none in runs from before there was a choice.
+
+    Raises ConfigError unless it is a share.
+    """
+    share, power = config.get("gv", 0.0), config.get("gv_power", False)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigError(f"gv is {share}; give the share of the target's variance, from 0 to 1")
+    if not isinstance(power, bool):
+        raise ConfigError(f"gv_power is {power}; it can be true or false")
+    return GV(float(share), power)
 
 
 def _numbers(value: Any) -> Sequence[float] | None:

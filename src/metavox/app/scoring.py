@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from metavox.app.build import build
+from metavox.app.checks import gv_of
 from metavox.app.runfolder import RunFolder
 from metavox.app.vocoder import vocoder_of
 from metavox.learner.scorer import SpeechScorer
@@ -33,7 +34,7 @@ def scoring(config: DictConfig, data: Any, hearing: list[Any]) -> Scoring:
     known = {speaker: list(recordings.values()) for speaker, recordings in voices.items()}
     return lambda own: SpeechScorer(
         data.store, data.normaliser, data.pairing.parallel, vocoder, hearing, [own] if at is None else list(at),
-        known, config.get("gv", 0.0),
+        known, gv_of(config),
     )  # fmt: skip
 
 

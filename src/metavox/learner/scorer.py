@@ -16,6 +16,7 @@ from metavox.features.frames import Frames, compared
 from metavox.features.store import FeatureStore
 from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.variance import GV, NONE
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo
@@ -31,8 +32,8 @@ REMEMBERED = 512
 class SpeechScorer:
     """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
-    `vocoder` makes the frames heard; without one only frames are scored, and there can be no listeners. `gv` is the
-    share of the target's global variance that converted frames are given (`synthesis.variance`).
+    `vocoder` makes the frames heard; without one only frames are scored, and there can be no listeners. `gv` is what
+    converted frames are given of the target's global variance.
     `listeners` are slow metrics on waves: they hear the outputs after the numbers of inner steps in `listen_steps`.
     `voices` are the recordings of all target speakers of the test, with whom a target may be confused.
     """
@@ -40,7 +41,7 @@ class SpeechScorer:
     def __init__(
         self, store: FeatureStore, normaliser: Normaliser, parallel: bool, vocoder: Vocoder | None,
         listeners: Sequence[Listener] = (), listen_steps: Collection[int] = (),
-        voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}), gv: float = 0.0,
+        voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}), gv: GV = NONE,
     ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
         self.vocoder, self.gv = vocoder, gv

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metavox.features.frames import Features, Frames
+from metavox.features.frames import Features, Frames, compared
 from metavox.synthesis.f0 import F0Statistics, convert_f0
-from metavox.synthesis.variance import global_variance, widened
+from metavox.synthesis.variance import GV, NONE, global_variance, widened
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
 
 
 class VoiceStatistics(NamedTuple):
-    """What a conversion needs to know of a voice beside its map: its pitch, and the global variance [D compared]."""
+    """What a conversion needs to know of a voice beside its map: its pitch, and the global variance [D mapped]."""
 
     f0: F0Statistics
     variance: np.ndarray
@@ -22,20 +22,20 @@ class VoiceStatistics(NamedTuple):
     def of(cls, utterances: Iterable[Frames], features: Features) -> "VoiceStatistics":
         """Of some recordings of the voice."""
         known = list(utterances)
-        spoken = [u.spectrum[speech(u, features), features.distance.columns] for u in known]
+        spoken = [u.spectrum[speech(u, features), features.mapped] for u in known]
         return cls(F0Statistics.of(u.f0 for u in known), global_variance(spoken))
 
 
 def converted_frames(
     sources: Sequence[Frames], mapped: Sequence[np.ndarray], features: Features, normaliser: Normaliser,
-    source_f0: F0Statistics, target: VoiceStatistics, gv: float = 0.0,
+    source_f0: F0Statistics, target: VoiceStatistics, gv: GV = NONE,
 ) -> list[Frames]:  # fmt: skip
     """The sources with their mapped columns replaced by `mapped`, [T, D mapped] each.
 
-    Where some of these are slopes, they and the others are reconciled (`trajectory`). `gv` is the share of the way to
-    the target's global variance, measured over all utterances converted at once (`variance`); it leaves the power of
-    each frame alone. Columns that are not mapped (c0) are copied and then moved so that every frame keeps the source's
-    power; log-F0 is moved to the target's mean and variance; the aperiodicity is copied.
+    Where some of these are slopes, they and the others are reconciled (`trajectory`). What `gv` asks for of the
+    target's global variance is measured over all utterances converted at once (`variance`). Columns that are not mapped
+    (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to the target's mean
+    and variance; the aperiodicity is copied.
     """
     if features.deltas:
         from metavox.synthesis.trajectory import mlpg  # here: adapting starts without scipy's linear algebra
@@ -43,7 +43,7 @@ def converted_frames(
         smooth = [mlpg(frames, normaliser.scale) for frames in mapped]
         mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
     spectra = [with_mapped(source, frames, features) for source, frames in zip(sources, mapped, strict=True)]
-    if gv:
+    if gv.share:
         spectra = stretched(spectra, [speech(source, features) for source in sources], features, target.variance, gv)
     return [
         Frames(spectrum, convert_f0(source.f0, source_f0, target.f0), source.aperiodicity)
@@ -52,17 +52,17 @@ def converted_frames(
 
 
 def stretched(
-    spectra: Sequence[np.ndarray], spoken: Sequence[np.ndarray], features: Features, wanted: np.ndarray, share: float
+    spectra: Sequence[np.ndarray], spoken: Sequence[np.ndarray], features: Features, variance: np.ndarray, gv: GV
 ) -> list[np.ndarray]:
-    """Spectra [T, D] whose `spoken` rows have, all together, `share` of the way to the variance `wanted` [D compared],
-    and the power they had: loudness stretched alike would let the loudest sounds ring out."""
-    columns = features.distance.columns
+    """Spectra [T, D] whose `spoken` rows have, all together, what `gv` asks for of the `variance` [D mapped]."""
+    columns = features.mapped if gv.power else features.distance.columns
+    wanted = variance if gv.power else variance[compared(features)]
     made = global_variance(spectrum[rows, columns] for spectrum, rows in zip(spectra, spoken, strict=True))
     found = []
     for spectrum, rows in zip(spectra, spoken, strict=True):
         wide = spectrum.copy()
-        wide[:, columns] = widened(spectrum[:, columns], rows, made, wanted, share)
-        found.append(keep_power(wide, spectrum, features))
+        wide[:, columns] = widened(spectrum[:, columns], rows, made, wanted, gv.share)
+        found.append(wide if gv.power else keep_power(wide, spectrum, features))
     return found
 
 

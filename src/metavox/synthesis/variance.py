@@ -1,11 +1,23 @@
 """Global variance: regression averages, and averaged speech sounds muffled; this gives back the target's variance."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 GAIN = 4.0
 """The most that a column is stretched: one that hardly varied has nothing to stretch but noise."""
+
+
+class GV(NamedTuple):
+    """How much of the target's global variance conversions are given: `share` of the way, from 0 to 1. The power of
+    each frame stays, unless it is mapped and `power` stretches it too: closer to the target, and sibilants ring out."""
+
+    share: float = 0.0
+    power: bool = False
+
+
+NONE = GV()
 
 
 def global_variance(utterances: Iterable[np.ndarray]) -> np.ndarray:

@@ -16,6 +16,7 @@ from metavox.errors import MetavoxError
 from metavox.features.frames import Features, Frames
 from metavox.synthesis.conversion import VoiceStatistics, converted_frames
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.variance import GV, NONE
 from metavox.tasks.normaliser import Normaliser
 
 KIND, VERSION = "metavox voice", 2
@@ -63,10 +64,10 @@ class Voice:
 
     def convert(
         self, sources: Sequence[Frames], f0: F0Statistics, algorithm: MetaAlgorithm, features: Features,
-        normaliser: Normaliser, gv: float = 0.0,
+        normaliser: Normaliser, gv: GV = NONE,
     ) -> list[Frames]:  # fmt: skip
-        """Frames of any voice, whose F0 statistics are `f0`, -> frames of this voice, ready to synthesise. `gv` is the
-        share of the voice's global variance that they are given."""
+        """Frames of any voice, whose F0 statistics are `f0`, -> frames of this voice, ready to synthesise. `gv` is what
+        they are given of the voice's global variance."""
         mapped = [map_frames(algorithm, self.adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
         return converted_frames(sources, mapped, features, normaliser, f0, self.known, gv)
 
