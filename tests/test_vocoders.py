@@ -250,3 +250,11 @@ def test_speakers_of_other_rates_are_resampled(spoken: Original, tmp_path: Path)
             error = np.abs(other.spectrum[:count] - same.spectrum[:count])[loud[:count]]
             assert np.median(error) < 0.05
             assert abs(semitones(other.f0[:count], same.f0[:count])) < 0.1
+
+
+def test_frames_of_the_store_can_be_heard() -> None:
+    """They are read-only, of which torch would warn."""
+    mel = Mel()
+    frames = mel.analyse(np.random.default_rng(0).standard_normal(8000), mel.rate)
+    frames.spectrum.setflags(write=False)
+    assert np.isfinite(GriffinLim(mel, iterations=2).render(frames, Original(np.zeros(8000), frames))).all()

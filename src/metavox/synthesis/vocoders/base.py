@@ -40,4 +40,6 @@ def require_same(what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Non
     differing = [key for key in theirs if theirs[key] != ours[key]]
     if differing:
         there, here = (", ".join(f"{key} {side[key]}" for key in differing) for side in (theirs, ours))
-        raise ConfigError(f"{what} was trained on other features ({there}) than these ({here}); set features.* so")
+        raise ConfigError(
+            f"{what} was trained on other features ({there}) than these ({here}); train with its own, or take another"
+        )

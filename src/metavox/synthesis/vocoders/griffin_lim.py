@@ -30,7 +30,7 @@ class GriffinLim:
         """Frames [T] -> wave [T hop] float32, [(T - 1) hop] of centred frames; the same every time. The original is not
         needed."""
         mel = self.mel
-        amplitude = (self.inverse @ torch.from_numpy(frames.spectrum).exp().T).clamp(min=0)  # [F, T]
+        amplitude = (self.inverse @ torch.tensor(frames.spectrum).exp().T).clamp(min=0)  # [F, T]
         wave = torchaudio().functional.griffinlim(
             amplitude, torch.hann_window(mel.window), mel.fft, mel.step, mel.window, power=1.0,
             n_iter=self.iterations, momentum=self.momentum, length=None, rand_init=False,

@@ -43,7 +43,7 @@ class WaveRNN:
 
     def render(self, frames: Frames, original: Original) -> np.ndarray:
         """Frames [T] -> wave [T hop] float32, drawn by a fixed seed; the original is not needed."""
-        decibel = torch.from_numpy(frames.spectrum.T)[None] * (20 / np.log(10))
+        decibel = torch.tensor(frames.spectrum.T)[None] * (20 / np.log(10))
         level = (1 - decibel / LOWEST).clamp(0, 1)
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
