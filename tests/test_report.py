@@ -97,7 +97,8 @@ def test_a_setting_that_differs_is_refused_unless_it_is_on_an_axis(tmp_path: Pat
     for seed, hidden in enumerate((64, 64, 256)):
         rows = [row(target=t, seed=seed, value=hidden) for t in "bc"]
         model = {"hidden": [hidden]}
-        folder(tmp_path / str(seed), *rows, seed=seed, choices={"algorithm": "maml"}, model=model, name=f"n{seed}")
+        choices, tested = {"algorithm": "maml"}, f"other/{seed}"
+        folder(tmp_path / str(seed), *rows, seed=seed, choices=choices, model=model, name=f"n{seed}", test=tested)
     results = read_results(find_runs([tmp_path]))
     with pytest.raises(MetavoxError, match=r"differ in model\.hidden.*--rows or --columns model\.hidden"):
         make_table(results, Question())

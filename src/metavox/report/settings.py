@@ -12,7 +12,7 @@ from metavox.errors import MetavoxError
 Config = Mapping[str, Any]
 """Flat settings of a run, {"algorithm.inner.lr": 0.1}."""
 FREE = (
-    *("name", "choices.algorithm", "choices.baselines", "cache", "resume", "baselines", "dataset.split"),
+    *("name", "choices.algorithm", "choices.baselines", "cache", "resume", "test", "baselines", "dataset.split"),
     *("dataset.root", "dataset.corpus.root", "dataset.workers", "dataset.cache", "pairing.root"),
     *("logger", "callbacks", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
     *("evaluation.steps", "evaluation.auto_steps", "evaluation.listen", "listen", "choices.listen"),
