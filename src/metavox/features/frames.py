@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import soxr
+
+from metavox.errors import AudioError
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class Features(Protocol):
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
         """spectrum [T, D] -> [T] mean power in dB of the spectral envelope."""
+
+
+def at_rate(wave: np.ndarray, rate: int, wanted: int, least: float) -> np.ndarray:
+    """wave [S] at `rate` Hz -> the same at `wanted` Hz. Raises AudioError when it is shorter than `least` seconds."""
+    if rate != wanted:
+        wave = soxr.resample(wave, rate, wanted)
+    if len(wave) < least * wanted:
+        raise AudioError(f"{len(wave) / wanted:.3f} s of speech are too short to analyse; {least} s are needed")
+    return wave
 
 
 def compared(features: Features) -> slice:

@@ -4,11 +4,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 
-from metavox.errors import AudioError, ConfigError
-from metavox.features.frames import Distance, Frames
+from metavox.errors import ConfigError
+from metavox.features.frames import Distance, Frames, at_rate
 from metavox.features.pitch import pitch
 
 FLOOR = 1e-5
@@ -66,10 +65,7 @@ class Mel:
 
     def analyse(self, wave: np.ndarray, rate: int) -> Frames:
         """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
-        if rate != self.rate:
-            wave = soxr.resample(wave, rate, self.rate)
-        if len(wave) < LEAST * self.rate:
-            raise AudioError(f"{len(wave) / self.rate:.3f} s of speech are too short to analyse; {LEAST} s are needed")
+        wave = at_rate(wave, rate, self.rate, LEAST)
         mel = np.log(np.maximum(FLOOR, self.magnitudes(wave) @ self.filters.T))
         times = (np.arange(len(mel)) + (0.0 if self.centre else 0.5)) * self.hop
         return Frames(mel.astype(np.float32), pitch(wave, self.rate, times), np.zeros((len(mel), 0), dtype=np.float32))

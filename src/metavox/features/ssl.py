@@ -4,11 +4,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import soxr
 
 from metavox.audio.torchaudio_import import torchaudio
-from metavox.errors import AudioError, ConfigError, MetavoxError
-from metavox.features.frames import Distance, Frames
+from metavox.errors import ConfigError, MetavoxError
+from metavox.features.frames import Distance, Frames, at_rate
 from metavox.features.pitch import pitch
 
 RATE, STEP, REACH = 16000, 320, 400
@@ -40,12 +39,7 @@ class Ssl:
 
     def analyse(self, wave: np.ndarray, rate: int) -> Frames:
         """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
-        if rate != RATE:
-            wave = soxr.resample(wave, rate, RATE)
-        if len(wave) < 2 * REACH:
-            raise AudioError(
-                f"{len(wave) / RATE:.3f} s of speech are too short to analyse; {2 * REACH / RATE} s are needed"
-            )
+        wave = at_rate(wave, rate, RATE, 2 * REACH / RATE)
         frames = self._frames(wave)
         middle = np.arange(len(frames)) * STEP + REACH // 2
         energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])

@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import pyworld
-import soxr
 
-from metavox.errors import AudioError, ConfigError
+from metavox.errors import ConfigError
 from metavox.features import melcepstrum
-from metavox.features.frames import Frames
+from metavox.features.frames import Frames, at_rate
 
 # rate in Hz -> (order, alpha). Orders are sprocket's and s3prl-vc's; alpha is the warping closest to the mel scale
 # (SPTK; pysptk.util.mcepalpha computes the same).
@@ -76,10 +75,7 @@ class World:
 
     def analyse(self, wave: np.ndarray, rate: int) -> Frames:
         """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
-        if rate != self.rate:
-            wave = soxr.resample(wave, rate, self.rate)
-        if len(wave) < LEAST * self.rate:
-            raise AudioError(f"{len(wave) / self.rate:.3f} s of speech are too short to analyse; {LEAST} s are needed")
+        wave = at_rate(wave, rate, self.rate, LEAST)
         x = np.ascontiguousarray(wave, dtype=np.float64)
         coarse, times = pyworld.dio(x, self.rate, self.f0_floor, self.f0_ceil, frame_period=1000 * self.hop)
         f0 = pyworld.stonemask(x, coarse, times, self.rate)

@@ -47,6 +47,7 @@ class SpeechScorer:
         self.vocoder, self.gv = vocoder, gv
         self.listeners, self.listen_steps, self.speakers = listeners, set(listen_steps), voices
         self.recording = lru_cache(REMEMBERED)(self._recording)
+        self.known = lru_cache(REMEMBERED)(self._known)  # asked for after every number of inner steps
 
     def fast(self, y_hat: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """Distance along the path of the pairing, [B]: for WORLD's frames MCD in dB (convention aligned24)."""
@@ -130,13 +131,15 @@ class SpeechScorer:
         sources = [self.store.frames(source) for source, _ in info.query]
         if is_source:
             return sources
-        source, target = ([self.store.frames(pair[side]) for pair in info.support] for side in (0, 1))
         mapped = [
             self.normaliser.denormalise(z[: len(frames)].cpu().numpy())
             for frames, z in zip(sources, converted, strict=False)  # padding may add empty utterances
         ]
-        f0, voice = F0Statistics.of(u.f0 for u in source), VoiceStatistics.of(target, self.features)
-        return converted_frames(sources, mapped, self.features, self.normaliser, f0, voice, self.gv)
+        return converted_frames(sources, mapped, self.features, self.normaliser, *self.known(info), self.gv)
+
+    def _known(self, info: EpisodeInfo) -> tuple[F0Statistics, VoiceStatistics]:
+        source, target = ([self.store.frames(pair[side]) for pair in info.support] for side in (0, 1))
+        return F0Statistics.of(u.f0 for u in source), VoiceStatistics.of(target, self.features)
 
     def _average(self, converted: Sequence[Frames], targets: Sequence[Frames]) -> list[Score]:
         return average(
