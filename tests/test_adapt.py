@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyworld
 import soundfile
 import torch
 from hydra import compose, initialize_config_dir
@@ -119,6 +120,26 @@ def test_recordings_of_the_same_name_are_converted_towards_the_target(
             assert len(wave) == pytest.approx(len(read(speech / "source" / f"{i}.wav", 16000)), abs=400)
     assert "Adaptation" in (tmp_path / "out" / "report.md").read_text()
     assert not [p for p in (tmp_path / "out").rglob("*") if "partial" in p.name]
+
+
+def test_only_what_is_heard_has_its_aperiodicity_analysed(
+    run_adapt: Adapt, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a source recording, never for the target; the voice is the one that whole analyses make."""
+    calls: list[int] = []
+    d4c, analyse = pyworld.d4c, World.analyse
+    monkeypatch.setattr(pyworld, "d4c", lambda x, *args, **kwargs: calls.append(len(x)) or d4c(x, *args, **kwargs))
+    settings = {"target": speech / "target", "source": speech / "other", "shots": 2}
+    run_adapt(**settings)
+    assert sorted(calls) == sorted(len(read(path, 16000)) for path in (speech / "other").glob("*.wav"))
+    monkeypatch.setattr(World, "analyse", lambda self, wave, rate, aperiodicity=True: analyse(self, wave, rate))
+    run_adapt(**settings, output=tmp_path / "whole")
+    assert len(calls) == 4 * 3  # source before; target, source twice now
+    ours, theirs = (Voice.load(tmp_path / folder / "target.voice") for folder in ("out", "whole"))
+    assert all(torch.equal(value, theirs.adapted[name]) for name, value in ours.adapted.items())
+    assert ours.known.f0 == theirs.known.f0 and np.array_equal(ours.known.variance, theirs.known.variance)
+    for path in (tmp_path / "out").rglob("*.wav"):
+        assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(tmp_path / "out")).read_bytes()
 
 
 def test_a_voice_is_used_again_without_adapting(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:

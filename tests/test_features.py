@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyworld
 
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings
 from metavox.errors import AudioError, ConfigError
 from metavox.features import melcepstrum
-from metavox.features.frames import Frames
+from metavox.features.frames import Frames, at_rate
 from metavox.features.world import USUAL, World
 
 DATA = Path(os.environ.get("METAVOX_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -92,6 +93,24 @@ def test_analysis_is_deterministic_and_pickles(speech: np.ndarray) -> None:
     again = pickle.loads(pickle.dumps(World())).analyse(speech, 22050)
     for name, values in vars(first).items():
         np.testing.assert_array_equal(values, getattr(again, name))
+
+
+@pytest.mark.parametrize("world", [World(), World(24000, f0_floor=60.0, hop=0.01)])
+def test_what_is_only_learned_from_has_no_aperiodicity(
+    speech: np.ndarray, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts make up the whole, and what is missing is never made up."""
+    wave = at_rate(speech, 22050, world.rate, 0.05)
+    whole = world.analyse(wave, world.rate)
+    np.testing.assert_array_equal(world.pitch(wave), whole.f0)
+    np.testing.assert_array_equal(world.aperiodicity(wave), whole.aperiodicity)
+    monkeypatch.setattr(pyworld, "d4c", lambda *_, **__: pytest.fail("computed for nothing"))
+    learned = world.analyse(wave, world.rate, aperiodicity=False)
+    np.testing.assert_array_equal(learned.f0, whole.f0)
+    np.testing.assert_array_equal(learned.spectrum, whole.spectrum)
+    assert learned.aperiodicity.shape == (len(whole), 0)
+    with pytest.raises(ValueError, match="without aperiodicity"):
+        world.synthesise(learned)
 
 
 @pytest.mark.parametrize("rate", [16000, 24000])

@@ -70,6 +70,8 @@ def test_pitch_is_asked_for_where_the_frames_lie() -> None:
         assert inside.mean() > 0.7
         assert np.abs(frames.f0 - (100 + 50 * at))[inside].max() < 1.0  # half a frame off would be 0.3 Hz
         assert np.abs(np.mean((frames.f0 - (100 + 50 * at))[inside])) < 0.1
+        np.testing.assert_array_equal(mel.pitch(wave), frames.f0)
+        assert mel.aperiodicity(wave).shape == frames.aperiodicity.shape
     assert pitch(np.zeros(8000), 16000, np.array([0.1, 0.2])).tolist() == [0, 0]
 
 

@@ -244,6 +244,8 @@ def test_ssl_frames_lie_every_20_ms(bundle: str) -> None:
     found = ssl.analyse(wave, 16000)
     assert found.spectrum.shape == ((16000 - 80) // 320, 33) and found.aperiodicity.shape[1] == 0
     assert (ssl.dim, ssl.mapped, ssl.hop) == (33, slice(0, 32), 0.02)
+    np.testing.assert_array_equal(ssl.pitch(wave), found.f0)
+    assert ssl.aperiodicity(wave).shape == found.aperiodicity.shape
     with torch.inference_mode():
         layers, _ = network_of(bundle)[0].extract_features(torch.from_numpy(wave)[None])
     np.testing.assert_allclose(found.spectrum[:, :32], layers[1][0].numpy(), atol=1e-5)

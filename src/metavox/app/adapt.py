@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig, ListConfig
-from tqdm import tqdm
 
 from metavox.app.adapt_checks import check, check_output
 from metavox.app.build import build
 from metavox.app.checkpoint import Run, load_run
 from metavox.app.checks import gv_of
+from metavox.app.conversion import Sources, convert, reference
 from metavox.app.fitting import Fitted, first_gradient, fit
 from metavox.app.likeness import likeness
 from metavox.app.material import Material, Speech, TextVoice, choose, gather
@@ -22,33 +21,15 @@ from metavox.app.phonetics import with_phones
 from metavox.app.recordings import Recording, find, load
 from metavox.app.vocoder import vocoder_of
 from metavox.app.voice_report import Report
-from metavox.audio.files import write
 from metavox.errors import ConfigError
 from metavox.synthesis.conversion import VoiceStatistics
-from metavox.synthesis.f0 import F0Statistics
-from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.auto import SILENT
-from metavox.synthesis.vocoders.base import Vocoder
 from metavox.synthesis.voice import Voice, sha256
 
 log = logging.getLogger(__name__)
 
 SPEAKER = "en-us+m3"
 SPEECH = "speech"  # name of the file that holds a spoken text
-PEAK = 0.99
-"""Highest amplitude written; a louder output is turned down as a whole."""
-
-
-class Sources(NamedTuple):
-    """`speech` is to be converted; `context` is what the pairing and the pitch statistics may use beside it."""
-
-    speech: list[Speech]
-    context: list[Speech]
-    description: str
-
-    @property
-    def every(self) -> list[Speech]:
-        return [*self.speech, *self.context]
 
 
 def adapt(config: DictConfig) -> Path:
@@ -177,48 +158,3 @@ def provenance(
         "pairs": material.quality, "source": sources.description,
         "consent": None if config.consent is None else str(config.consent),
     }  # fmt: skip
-
-
-def convert(voice: Voice, run: Run, vocoder: Vocoder, gv: GV, sources: Sources, output: Path, report: Report) -> None:
-    """Writes the converted wavs and, under reference/, the source by the vocoder alone."""
-    source_f0 = F0Statistics.of(s.frames.f0 for s in sources.every)
-    if not source_f0.frames or not voice.known.f0.frames:
-        report.warnings.append("no voiced speech in the source or the target: the pitch stays as it is")
-    every = [s.frames for s in sources.speech]
-    converted = voice.convert(every, source_f0, run.algorithm, run.features, run.normaliser, gv)
-    outputs = []
-    for speech, frames in zip(tqdm(sources.speech, desc="converting", dynamic_ncols=True), converted, strict=True):
-        path, original = output / f"{speech.name}.wav", speech.original
-        wave = keep(path, vocoder.render(frames, original), run.features.rate, report)
-        keep(reference(path, output), vocoder.render(speech.frames, original), run.features.rate, report)
-        outputs.append(run.features.analyse(wave, run.features.rate).f0)
-        report.files.append({
-            "source": speech.name, "output": str(path), "reference": str(reference(path, output)),
-            "seconds": len(wave) / run.features.rate,
-            "f0_source": hertz([speech.frames.f0]), "f0_output": hertz([outputs[-1]]),
-        })  # fmt: skip
-    known = voice.known.f0
-    report.f0 = {
-        "source": hertz([s.frames.f0 for s in sources.speech]), "target": known.median if known.frames else None,
-        "output": hertz(outputs),
-    }  # fmt: skip
-
-
-def hertz(tracks: Sequence[np.ndarray]) -> float | None:
-    """Median F0 of some tracks [T], None where nothing is voiced (JSON has no nan)."""
-    return F0Statistics.of(tracks).median if any((t > 0).any() for t in tracks) else None
-
-
-def reference(path: Path, output: Path) -> Path:
-    """Where the copy-synthesis of a source goes."""
-    return output / "reference" / path.relative_to(output)
-
-
-def keep(path: Path, wave: np.ndarray, rate: int, report: Report) -> np.ndarray:
-    """Writes a wave, turned down where it would clip; returns what was written."""
-    peak = float(np.abs(wave).max(initial=0))
-    if peak > PEAK:
-        report.warnings.append(f"{path} turned down by {20 * np.log10(peak / PEAK):.1f} dB, it would have clipped")
-        wave = wave * (PEAK / peak)
-    write(path, wave, rate)
-    return wave

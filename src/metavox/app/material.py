@@ -18,7 +18,6 @@ from metavox.features.frames import Features, Frames
 from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
-from metavox.synthesis.vocoders.base import Original
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
 from metavox.tasks.quality import coverage, geometry, shares, within
@@ -35,8 +34,9 @@ HELD_OUT = 20
 
 @dataclass(frozen=True)
 class Speech:
-    """Something said by the source or the target voice. `wave` gives it [S] at the rate of the features, `phones` [T]
-    the label of every frame (`pairing.phones`) where they were asked for."""
+    """Something said by the source or the target voice. `frames` are without aperiodicity, which is worked out for what
+    is heard. `wave` gives it [S] at the rate of the features, `phones` [T] the label of every frame (`pairing.phones`)
+    where they were asked for."""
 
     name: str
     text: str | None
@@ -48,11 +48,6 @@ class Speech:
     def of(cls, recording: Recording, rate: int) -> "Speech":
         """The wave is read again where it is needed: a long target would fill the memory for nothing."""
         return cls(recording.name, recording.text, recording.frames, partial(read, recording.path, rate))
-
-    @property
-    def original(self) -> Original:
-        """What vocoders ask for."""
-        return Original(self.wave(), self.frames)
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,8 @@ class TextVoice:
     def say(self, text: str, name: str) -> Speech:
         """Raises MetavoxError for a text with nothing to speak."""
         wave = Clip(*self.espeak.speak(text, self.language)).at(self.features.rate)
-        return Speech(name, text, self.features.analyse(wave, self.features.rate), lambda: wave)
+        frames = self.features.analyse(wave, self.features.rate, aperiodicity=False)
+        return Speech(name, text, frames, lambda: wave)
 
     def read_on(self) -> list[Speech]:
         """Some of metavox's own sentences, for a target without transcripts."""

@@ -77,7 +77,7 @@ def _unique(names: dict[Path, str]) -> dict[Path, str]:
 
 
 def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[Recording], dict[Path, str]]:
-    """Analyses recordings on all cores -> those that can be used, why the others cannot.
+    """Analyses recordings on all cores, without aperiodicity -> those that can be used, why the others cannot.
 
     In threads, which start at once: WORLD runs without the interpreter's lock. Raises AudioError when none can be used.
     """
@@ -97,7 +97,7 @@ def _examine(features: Features, item: tuple[Path, str]) -> Recording | str:
     path, name = item
     try:
         wave = read(path, features.rate)
-        frames = features.analyse(wave, features.rate)
+        frames = features.analyse(wave, features.rate, aperiodicity=False)  # only what is heard needs it
         return Recording(
             path, name, transcript(path), frames, judge(wave, frames, features, soundfile.info(path).samplerate)
         )

@@ -15,7 +15,7 @@ class Frames:
 
     spectrum: np.ndarray  # [T, D]; for WORLD the mel-cepstrum c0..c24
     f0: np.ndarray  # [T] Hz, 0 where unvoiced
-    aperiodicity: np.ndarray  # [T, A] dB, coded bands
+    aperiodicity: np.ndarray  # [T, A] dB, coded bands; [T, 0] where it was left out, which no synthesis takes
 
     def __len__(self) -> int:
         return len(self.f0)
@@ -47,8 +47,15 @@ class Features(Protocol):
     def settings(self) -> dict[str, Any]:
         """Plain values that identify the frames (kind, rate, hop ...): equal settings, equal frames."""
 
-    def analyse(self, wave: np.ndarray, rate: int) -> Frames:
-        """wave [S] float, at `rate` Hz (resampled to `self.rate` when it differs)."""
+    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+        """wave [S] float, at `rate` Hz (resampled to `self.rate` when it differs). Without `aperiodicity` the frames
+        can be learned from and compared, not synthesised: where there are `bands` they cost the most."""
+
+    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+        """[T, A], what `analyse` may leave out, of a wave [S] at `self.rate`."""
+
+    def pitch(self, wave: np.ndarray) -> np.ndarray:
+        """f0 [T] of a wave [S] at `self.rate`, as `analyse` has it but alone."""
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
         """spectrum [T, D] -> [T] mean power in dB of the spectral envelope."""

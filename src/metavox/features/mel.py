@@ -63,17 +63,37 @@ class Mel:
         """M [bins, F]"""
         return filterbank(self.rate, self.fft, self.bins, self.fmin, self.fmax)
 
-    def analyse(self, wave: np.ndarray, rate: int) -> Frames:
-        """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
+    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+        """wave [S] at `rate` Hz -> Frames, which have no aperiodicity anyway. Raises AudioError when the wave is
+        shorter than 0.05 s."""
         wave = at_rate(wave, rate, self.rate, LEAST)
         mel = np.log(np.maximum(FLOOR, self.magnitudes(wave) @ self.filters.T))
-        times = (np.arange(len(mel)) + (0.0 if self.centre else 0.5)) * self.hop
-        return Frames(mel.astype(np.float32), pitch(wave, self.rate, times), np.zeros((len(mel), 0), dtype=np.float32))
+        none = np.zeros((len(mel), 0), dtype=np.float32)
+        return Frames(mel.astype(np.float32), self._pitch(wave, len(mel)), none)
+
+    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+        """[T, 0]: there is none."""
+        return np.zeros((self._count(wave), 0), dtype=np.float32)
+
+    def pitch(self, wave: np.ndarray) -> np.ndarray:
+        """wave [S] at `self.rate` -> F0 [T] float32 Hz, as `analyse` has it. Raises AudioError for less than 0.05 s."""
+        wave = at_rate(wave, self.rate, self.rate, LEAST)
+        return self._pitch(wave, self._count(wave))
+
+    def _count(self, wave: np.ndarray) -> int:
+        return (len(wave) + 2 * self._around - self.fft) // self.step + 1
+
+    def _pitch(self, wave: np.ndarray, frames: int) -> np.ndarray:
+        return pitch(wave, self.rate, (np.arange(frames) + (0.0 if self.centre else 0.5)) * self.hop)
+
+    @property
+    def _around(self) -> int:
+        """Samples that are mirrored at each edge."""
+        return self.fft // 2 if self.centre else (self.fft - self.step) // 2
 
     def magnitudes(self, wave: np.ndarray) -> np.ndarray:
         """wave [S] -> sqrt(|X|^2 + 1e-9) [T, F], of which the small number is HiFi-GAN's."""
-        around = self.fft // 2 if self.centre else (self.fft - self.step) // 2
-        padded = np.pad(wave.astype(np.float64), around, mode="reflect")
+        padded = np.pad(wave.astype(np.float64), self._around, mode="reflect")
         before = (self.fft - self.window) // 2  # a window shorter than the FFT lies in its middle
         hann = np.zeros(self.fft)
         hann[before : before + self.window] = np.hanning(self.window + 1)[:-1]

@@ -37,15 +37,25 @@ class Ssl:
         """Plain values that identify the frames."""
         return {"kind": "ssl", "bundle": self.bundle, "layer": self.layer, "normalise": self.normalise}
 
-    def analyse(self, wave: np.ndarray, rate: int) -> Frames:
-        """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
+    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+        """wave [S] at `rate` Hz -> Frames, which have no aperiodicity anyway. Raises AudioError when the wave is
+        shorter than 0.05 s."""
         wave = at_rate(wave, rate, RATE, 2 * REACH / RATE)
         frames = self._frames(wave)
-        middle = np.arange(len(frames)) * STEP + REACH // 2
+        middle = _middle(len(frames))
         energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
         power = 10 * np.log10((energy[middle + REACH // 2] - energy[middle - REACH // 2]) / REACH + 1e-12)
         spectrum = np.concatenate([frames, power[:, None]], axis=1).astype(np.float32)
         return Frames(spectrum, pitch(wave, RATE, middle / RATE), np.zeros((len(frames), 0), dtype=np.float32))
+
+    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+        """[T, 0]: there is none."""
+        return np.zeros((_count(wave), 0), dtype=np.float32)
+
+    def pitch(self, wave: np.ndarray) -> np.ndarray:
+        """wave [S] at 16 kHz -> F0 [T] float32 Hz, as `analyse` has it. Raises AudioError for less than 0.05 s."""
+        wave = at_rate(wave, RATE, RATE, 2 * REACH / RATE)
+        return pitch(wave, RATE, _middle(_count(wave)) / RATE)
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
         """Frames [T, D] -> [T] dB, the last column."""
@@ -65,6 +75,15 @@ class Ssl:
             except ValueError as error:
                 raise ConfigError(f"features.layer={self.layer}: {self.bundle} has no such layer ({error})") from error
         return found
+
+
+def _count(wave: np.ndarray) -> int:
+    return (len(wave) - REACH) // STEP + 1
+
+
+def _middle(frames: int) -> np.ndarray:
+    """[T] the samples at which the frames are centred."""
+    return np.arange(frames) * STEP + REACH // 2
 
 
 @lru_cache(maxsize=1)

@@ -73,16 +73,40 @@ class World:
         names = ("rate", "hop", "f0_floor", "f0_ceil", "order", "alpha", "dither", *(["deltas"] if self.deltas else []))
         return {"kind": "world", "pitch": "dio+stonemask", **{name: getattr(self, name) for name in names}}
 
-    def analyse(self, wave: np.ndarray, rate: int) -> Frames:
-        """wave [S] at `rate` Hz -> Frames. Raises AudioError when it is shorter than 0.05 s."""
+    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+        """wave [S] at `rate` Hz -> Frames, without `aperiodicity` in about half the time: its columns are none.
+
+        Raises AudioError when the wave is shorter than 0.05 s.
+        """
         wave = at_rate(wave, rate, self.rate, LEAST)
+        f0 = self._pitch(wave)
+        x = self.dithered(wave)  # after F0, which finds pitch in noise
+        bands = self._aperiodicity(x, f0) if aperiodicity else np.zeros((len(f0), 0))
+        spectrum = self.with_slopes(self.cepstrum(x, f0))
+        return Frames(*(values.astype(np.float32) for values in (spectrum, f0, bands)))
+
+    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+        """wave [S] at `self.rate` -> [T, A] float32 dB, to the bit as `analyse` has it: F0 is searched again, since a
+        rounded one moves some frames (by 0.04 dB on generated speech). Raises AudioError for less than 0.05 s."""
+        wave = at_rate(wave, self.rate, self.rate, LEAST)
+        return self._aperiodicity(self.dithered(wave), self._pitch(wave)).astype(np.float32)
+
+    def pitch(self, wave: np.ndarray) -> np.ndarray:
+        """wave [S] at `self.rate` -> F0 [T] float32 Hz, as `analyse` has it. Raises AudioError for less than 0.05 s."""
+        return self._pitch(at_rate(wave, self.rate, self.rate, LEAST)).astype(np.float32)
+
+    def _pitch(self, wave: np.ndarray) -> np.ndarray:
         x = np.ascontiguousarray(wave, dtype=np.float64)
         coarse, times = pyworld.dio(x, self.rate, self.f0_floor, self.f0_ceil, frame_period=1000 * self.hop)
-        f0 = pyworld.stonemask(x, coarse, times, self.rate)
-        x = self.dithered(x)  # after F0, which finds pitch in noise
-        aperiodicity = pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate)
-        spectrum = self.with_slopes(self.cepstrum(x, f0))
-        return Frames(*(values.astype(np.float32) for values in (spectrum, f0, aperiodicity)))
+        return pyworld.stonemask(x, coarse, times, self.rate)
+
+    def _aperiodicity(self, dithered: np.ndarray, f0: np.ndarray) -> np.ndarray:
+        x, f0 = (np.ascontiguousarray(values, dtype=np.float64) for values in (dithered, f0))
+        return pyworld.code_aperiodicity(pyworld.d4c(x, f0, self._times(f0), self.rate, fft_size=self.fft), self.rate)
+
+    def _times(self, f0: np.ndarray) -> np.ndarray:
+        """[T] seconds, as DIO has them, to the last bit."""
+        return np.arange(len(f0)) * (1000 * self.hop) / 1000
 
     def with_slopes(self, cepstrum: np.ndarray) -> np.ndarray:
         """Mel-cepstrum [T, order + 1] -> spectrum [T, D]: with slopes of its last columns if there are `deltas`."""
@@ -96,9 +120,8 @@ class World:
 
     def cepstrum(self, wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
         """Mel-cepstrum [T, order + 1] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
-        times = np.arange(len(f0)) * (1000 * self.hop) / 1000  # as DIO has them, to the last bit
         x = np.ascontiguousarray(wave, dtype=np.float64)
-        envelope = pyworld.cheaptrick(x, f0.astype(np.float64), times, self.rate, fft_size=self.fft)
+        envelope = pyworld.cheaptrick(x, f0.astype(np.float64), self._times(f0), self.rate, fft_size=self.fft)
         return melcepstrum.encode(envelope, self.order, self.alpha)
 
     def dithered(self, wave: np.ndarray) -> np.ndarray:
@@ -106,7 +129,9 @@ class World:
         return wave + self.dither * np.random.default_rng(0).standard_normal(len(wave))
 
     def synthesise(self, frames: Frames) -> np.ndarray:
-        """Frames -> wave [S] float32 at `self.rate`."""
+        """Frames -> wave [S] float32 at `self.rate`. Raises ValueError for frames without their aperiodicity."""
+        if frames.aperiodicity.shape[1] != self.bands:
+            raise ValueError("frames that were analysed without aperiodicity cannot be synthesised")
         if not len(frames):
             return np.zeros(0, dtype=np.float32)
         f0, coded = (np.ascontiguousarray(values, dtype=np.float64) for values in (frames.f0, frames.aperiodicity))
