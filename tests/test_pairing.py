@@ -15,7 +15,7 @@ from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment
 from metavox.pairing.dtw import dtw, squares
-from metavox.pairing.nearest import Nearest, nearest, nearest_alike
+from metavox.pairing.nearest import Nearest, both_ways, nearest, nearest_alike, nearest_both
 from metavox.pairing.parallel import Parallel, spoken
 from metavox.pairing.phone import Phone
 from metavox.pairing.phones import PHONES, RATE, Segment, frame_labels, pocketsphinx, segments
@@ -258,8 +258,21 @@ def test_neighbours_are_sought_within_a_phone_then_its_class_then_anywhere() -> 
     labels = np.array([vowel, other_vowel, stop, 0]), np.array([vowel, stop, vowel])
     assert nearest_alike(x, y, *labels).tolist() == [0, 0, 1, 0]  # IY has only AA, silence has anything
     assert nearest_alike(y, x, labels[1], labels[0]).tolist() == [0, 2, 0]
+    assert both_ways(x, y, *labels).tolist() == [[0, 0], [1, 0], [2, 1], [3, 0], [0, 0], [2, 1], [0, 2]]
     same = np.zeros(4, int), np.zeros(3, int)
     assert np.array_equal(nearest_alike(x, y, *same), nearest(x, y))
+
+
+@pytest.mark.parametrize(("rows", "others"), [(1, 1), (300, 7), (400, 501)])
+def test_one_product_finds_neighbours_both_ways(rows: int, others: int) -> None:
+    """The literal formula, in blocks that do not divide the rows; of equals the first counts."""
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(rows, 5)), rng.normal(size=(others, 5))
+    x[-1], y[-1] = x[0], y[0]
+    apart = np.linalg.norm(x[:, None].astype("f4") - y[None].astype("f4"), axis=2)
+    forth, back = nearest_both(x, y)
+    np.testing.assert_array_equal(forth, apart.argmin(1))
+    np.testing.assert_array_equal(back, apart.argmin(0))
 
 
 def test_phones_pair_what_the_spectrum_confuses() -> None:

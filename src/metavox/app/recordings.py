@@ -3,7 +3,6 @@
 import glob
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from metavox.audio.files import read, recordings
 from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
-from metavox.workers import cores
+from metavox.workers import threads
 
 log = logging.getLogger(__name__)
 
@@ -81,16 +80,23 @@ def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[R
 
     In threads, which start at once: WORLD runs without the interpreter's lock. Raises AudioError when none can be used.
     """
-    with ThreadPoolExecutor(cores()) as pool:
-        found = pool.map(partial(_examine, features), names.items())
-        results = list(tqdm(found, desc=title, total=len(names), dynamic_ncols=True))
-    usable = [r for r in results if isinstance(r, Recording)]
-    skipped = {path: r for path, r in zip(names, results, strict=True) if isinstance(r, str)}
+    longest_first = sorted(names.items(), key=_size, reverse=True)  # else all but one core wait for the last
+    with threads() as pool:
+        found = pool.map(partial(_examine, features), longest_first)
+        progress = tqdm(zip(longest_first, found, strict=True), desc=title, total=len(names), dynamic_ncols=True)
+        by_path = {path: result for (path, _), result in progress}
+    results = {path: by_path[path] for path in names}
+    usable = [r for r in results.values() if isinstance(r, Recording)]
+    skipped = {path: r for path, r in results.items() if isinstance(r, str)}
     for reason in skipped.values():
         log.warning("skipped: %s", reason)
     if not usable:
         raise AudioError(f"{title}: no recording can be used; {next(iter(skipped.values()))}")
     return usable, skipped
+
+
+def _size(item: tuple[Path, str]) -> int:
+    return item[0].stat().st_size if item[0].exists() else 0  # a link that leads nowhere
 
 
 def _examine(features: Features, item: tuple[Path, str]) -> Recording | str:

@@ -113,7 +113,14 @@ def stack(x: np.ndarray, around: np.ndarray) -> np.ndarray:
 def both_ways(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """x [N, D] labelled `left` [N], y [M, D] labelled `right` [M] -> [N + M, 2]: every x with its nearest y of the same
     label, then every y with its nearest x."""
-    forth, back = nearest_alike(x, y, left, right), nearest_alike(y, x, right, left)
+    forth, back = np.full(len(x), -1), np.full(len(y), -1)
+    for label in np.intersect1d(left, right):
+        rows, others = np.flatnonzero(left == label), np.flatnonzero(right == label)
+        near, near_back = nearest_both(x[rows], y[others])
+        forth[rows], back[others] = others[near], rows[near_back]
+    alone, alone_back = np.flatnonzero(forth < 0), np.flatnonzero(back < 0)
+    forth[alone] = nearest_alike(x[alone], y, left[alone], right)
+    back[alone_back] = nearest_alike(y[alone_back], x, right[alone_back], left)
     return np.concatenate([np.stack([np.arange(len(x)), forth], axis=1), np.stack([back, np.arange(len(y))], axis=1)])
 
 
@@ -131,11 +138,25 @@ def nearest_alike(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndar
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x [N, D], y [M, D] -> [N] the row of y nearest to each row of x.
+    """x [N, D], y [M, D] -> [N] the row of y nearest to each row of x."""
+    return nearest_both(x, y)[0]
 
-    By matrix products: three times as fast as a k-d tree at 24 dimensions (4,000 x 4,000: 18 against 55 ms).
+
+def nearest_both(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x [N, D], y [M, D] -> [N] the row of y nearest to each row of x, [M] the row of x nearest to each row of y.
+
+    |x - y|^2 = |x|^2 + |y|^2 - 2 xy, of which one matrix product serves both ways: three times as fast as a k-d tree at
+    24 dimensions.
     """
     x, y = x.astype(np.float32), y.astype(np.float32)
-    half, across = np.einsum("md,md->m", y, y) / 2, y.T
-    blocks = range(0, len(x), BLOCK)
-    return np.concatenate([np.argmax(x[i : i + BLOCK] @ across - half, axis=1) for i in blocks])
+    half_x, half_y = (np.einsum("nd,nd->n", side, side) / 2 for side in (x, y))
+    forth, back = np.zeros(len(x), dtype=int), np.zeros(len(y), dtype=int)
+    best = np.full(len(y), -np.inf, dtype=np.float32)
+    for i in range(0, len(x), BLOCK):
+        product = x[i : i + BLOCK] @ y.T
+        forth[i : i + BLOCK] = np.argmax(product - half_y, axis=1)
+        product -= half_x[i : i + BLOCK, None]
+        top = product.max(axis=0)
+        better = np.flatnonzero(top > best)  # few, after the first blocks
+        best[better], back[better] = top[better], i + np.argmax(product[:, better] == top[better], axis=0)
+    return forth, back
