@@ -5,9 +5,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import cache
 from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
 from typing import Any, TypeVar
@@ -26,16 +25,6 @@ Result = TypeVar("Result")
 def cores() -> int:
     """The CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def threads() -> Iterator[ThreadPoolExecutor]:
-    """A thread a core, for work outside the interpreter's lock. BLAS takes no more meanwhile: its own would only spin
-    until they get a core."""
-    from threadpoolctl import threadpool_limits  # here: --help does without it
-
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        yield pool
 
 
 def parallel_map(

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
+from threadpoolctl import threadpool_limits
 
 from metavox.app.adapt_checks import check, check_output
 from metavox.app.build import build
@@ -32,8 +33,13 @@ SPEAKER = "en-us+m3"
 SPEECH = "speech"  # name of the file that holds a spoken text
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def adapt(config: DictConfig) -> Path:
-    """Adapts, or takes a voice made before, and converts; returns the folder that holds the results."""
+    """Adapts, or takes a voice made before, and converts; returns the folder that holds the results.
+
+    numpy's products are small here: threads of BLAS gain little, and spin for seconds where they wait for a core that
+    another job, or a thread of ours, has.
+    """
     check(config)
     output, report = Path(str(config.output)).expanduser(), Report()
     names = {key: find(as_list(config[key]), key) if config[key] else {} for key in ("source", "target")}

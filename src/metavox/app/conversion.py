@@ -1,7 +1,7 @@
 """From a voice and speech to converted recordings and what the report says of them."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.synthesis.voice import Voice
-from metavox.workers import threads
+from metavox.workers import cores
 
 PEAK = 0.99
 """Highest amplitude written; a louder output is turned down as a whole."""
@@ -63,7 +63,7 @@ def synthesise(
     of the sources and the pitch of the outputs, threads find meanwhile.
     """
     pitches: list[Future[np.ndarray]] = []
-    with threads() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         found = pool.map(lambda speech: features.aperiodicity(speech.wave()), sources)
         listed = tqdm(sources, desc="converting", dynamic_ncols=True)
         for speech, frames, aperiodicity in zip(listed, converted, found, strict=True):

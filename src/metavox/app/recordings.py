@@ -3,6 +3,7 @@
 import glob
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from metavox.audio.files import read, recordings
 from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
-from metavox.workers import threads
+from metavox.workers import cores
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[R
     In threads, which start at once: WORLD runs without the interpreter's lock. Raises AudioError when none can be used.
     """
     longest_first = sorted(names.items(), key=_size, reverse=True)  # else all but one core wait for the last
-    with threads() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         found = pool.map(partial(_examine, features), longest_first)
         progress = tqdm(zip(longest_first, found, strict=True), desc=title, total=len(names), dynamic_ncols=True)
         by_path = {path: result for (path, _), result in progress}
