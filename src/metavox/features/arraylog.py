@@ -1,6 +1,7 @@
 """An append-only store of arrays on disk: memory-mapped to read, crash-safe to write.
 
     FOLDER/journal.jsonl    a header line, then one line a record: key, rows, what else is known
+    FOLDER/journal.index    where the lines are, once there are many (`features.index`)
     FOLDER/NAME.bin         all rows of one field, one record after the other
     FOLDER/lock             held while writing
 
@@ -8,11 +9,10 @@ Rows are written and flushed before the journal line that names them, so a line 
 killed writer left behind its last line is cut off by the next writer.
 """
 
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from metavox.errors import MetavoxError
+from metavox.features.journal import Journal
 
 log = logging.getLogger(__name__)
 PATIENCE = 2.0
@@ -32,17 +33,14 @@ FieldShapes = Mapping[str, tuple[tuple[int, ...], str]]
 class ArrayLog:
     """Records of equally many rows in every field, found by key. Any number of readers; writers take turns.
 
+    What is known of a record stays on disk: memory does not grow with their number.
     Raises MetavoxError when the folder cannot be written or holds other fields.
     """
 
     def __init__(self, folder: str | Path, fields: FieldShapes) -> None:
         self.folder = Path(folder)
         self.fields = {name: (tuple(shape), np.dtype(kind)) for name, (shape, kind) in fields.items()}
-        self.skipped: dict[str, str] = {}  # key -> reason
-        self._spans: dict[str, tuple[int, int]] = {}
-        self._metas: dict[str, dict[str, Any]] = {}
-        self._rows = 0  # named by the journal
-        self._offset = 0  # bytes of the journal read so far
+        self._journal = Journal(self.folder, {n: [list(shape), kind.str] for n, (shape, kind) in self.fields.items()})
         self._maps: dict[str, np.ndarray] = {}
         with self._mendable():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -50,31 +48,49 @@ class ArrayLog:
         self.refresh()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._spans
+        found = self.find(key)
+        return found is not None and "skip" not in found
 
     def keys(self) -> list[str]:
-        """Keys of the records, in the order in which they were first written."""
-        return list(self._spans)
+        """Keys of the records, in the order in which they were first written. Reads the whole journal."""
+        return list(self._journal.replay()[0])
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Key -> reason of the skips. Reads the whole journal; `find` tells of one key."""
+        return self._journal.replay()[1]
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """What the journal says last of a key: "start" and "stop" (rows) or "skip" (the reason), and "meta"; None where
+        it does not know it."""
+        return self._journal.find(key)
 
     def span(self, key: str) -> tuple[int, int]:
-        """(start, stop) rows of a record."""
-        return self._spans[key]
+        """(start, stop) rows of a record. Raises KeyError where there is none."""
+        found = self.find(key)
+        if found is None or "skip" in found:
+            raise KeyError(key)
+        return found["start"], found["stop"]
 
     def meta(self, key: str) -> dict[str, Any]:
-        """What was handed over with the record, or with its skip."""
-        return self._metas[key]
+        """What was handed over with the record, or with its skip. Raises KeyError where there is neither."""
+        found = self.find(key)
+        if found is None:
+            raise KeyError(key)
+        return found["meta"]
 
     def get(self, key: str) -> dict[str, np.ndarray]:
         """The record's arrays [stop - start, ...], views of the memory map."""
-        start, stop = self._spans[key]
+        start, stop = self.span(key)
         return {name: self.array(name)[start:stop] for name in self.fields}
 
     def array(self, field: str) -> np.ndarray:
         """All rows of a field [rows, ...], a read-only memory map; rows of superseded records stay in it."""
         shape, kind = self.fields[field]
-        if field not in self._maps or len(self._maps[field]) != self._rows:
-            size = (self._rows, *shape)
-            empty = not self._rows or not self._row_bytes(field)  # an empty file cannot be mapped
+        rows = self._journal.rows
+        if field not in self._maps or len(self._maps[field]) != rows:
+            size = (rows, *shape)
+            empty = not rows or not self._row_bytes(field)  # an empty file cannot be mapped
             self._maps[field] = np.zeros(size, kind) if empty else np.memmap(self._file(field), kind, "r", shape=size)
         return self._maps[field]
 
@@ -90,13 +106,13 @@ class ArrayLog:
                 for name, values in data.items():
                     with self._file(name).open("ab") as file:
                         file.write(values.data)
-            start, stop = self._rows, self._rows + lengths.pop()
-            self._journal({"key": key, "start": start, "stop": stop, "meta": dict(meta or {})})
+            start = self._journal.rows
+            self._note({"key": key, "start": start, "stop": start + lengths.pop(), "meta": dict(meta or {})})
 
     def append_skip(self, key: str, reason: str, meta: Mapping[str, Any] | None = None) -> None:
         """Notes that there is no record of this key, and why."""
         with self.writing():
-            self._journal({"key": key, "skip": reason, "meta": dict(meta or {})})
+            self._note({"key": key, "skip": reason, "meta": dict(meta or {})})
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -115,73 +131,44 @@ class ArrayLog:
 
     def refresh(self) -> None:
         """Reads what other processes have added to the journal."""
-        path = self.folder / "journal.jsonl"
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            file.seek(self._offset)
-            lines = file.read().splitlines(keepends=True)
-        rows_there = self._rows_there()  # after the journal: rows are always written first
-        for line in lines:
-            if not self._take(line, rows_there):
-                break
-            self._offset += len(line)
+        index = self._journal.index
+        before = index.unsaved
+        self._journal.read(self._rows_there)
+        made = index.unsaved - before
+        self._save_index()
+        if made > 1:  # one block at a time is what writing brings
+            where = "in memory, it cannot be written now" if index.unsaved else index.path.name
+            log.info("made the index of %s (%s)", self.folder, where)
 
-    def _take(self, line: bytes, rows_there: int) -> bool:
-        """Takes in one journal line; False where it is torn or names rows that are not there."""
-        try:
-            record = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            return False
-        if "fields" in record:
-            if record["fields"] != self._header():
-                raise MetavoxError(
-                    f"{self.folder} holds other fields than expected; delete this folder, it is made again"
-                )
-            return True
-        key = record["key"]
-        if "skip" in record:
-            self.skipped[key] = record["skip"]
-            self._spans.pop(key, None)
-        elif record["stop"] > rows_there:
-            return False
-        else:
-            self._spans[key] = (record["start"], record["stop"])
-            self._rows = record["stop"]
-            self.skipped.pop(key, None)
-        self._metas[key] = record["meta"]
-        return True
+    def _save_index(self) -> None:
+        """Where that can be done at once; else what is new of it stays in memory until the next time."""
+        if self._journal.index.unsaved:
+            with suppress(OSError), self._lock.acquire(timeout=0):  # Timeout is an OSError
+                self._journal.index.save()
 
     def _repair(self) -> None:
         """Cuts off what a killed writer left behind; writes the header of a new journal."""
         with self._mendable():
-            for path, size in [(self.folder / "journal.jsonl", self._offset), *self._sizes().items()]:
+            for path, size in [(self._journal.path, self._journal.offset), *self._sizes().items()]:
                 with path.open("ab") as file:
                     file.truncate(size)
-        if not self._offset:
-            self._journal({"fields": self._header()})
+        if not self._journal.offset:
+            self._note({"fields": self._journal.fields})
 
-    def _journal(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
-        with self._mendable(), (self.folder / "journal.jsonl").open("ab") as file:
-            file.write(line)
-        self._take(line, self._rows_there())
-        self._offset += len(line)
+    def _note(self, record: dict[str, Any]) -> None:
+        with self._mendable():
+            self._journal.append(record, self._rows_there)
+        self._save_index()
 
     def _file(self, field: str) -> Path:
         return self.folder / f"{field}.bin"
-
-    def _header(self) -> dict[str, Any]:
-        return {name: [list(shape), kind.str] for name, (shape, kind) in self.fields.items()}
 
     def _row_bytes(self, field: str) -> int:
         shape, kind = self.fields[field]
         return int(np.prod(shape, dtype=int)) * kind.itemsize
 
     def _sizes(self) -> dict[Path, int]:
-        return {self._file(name): self._rows * self._row_bytes(name) for name in self.fields}
+        return {self._file(name): self._journal.rows * self._row_bytes(name) for name in self.fields}
 
     def _rows_there(self) -> int:
         files = {name: self._file(name) for name in self.fields if self._row_bytes(name)}

@@ -86,20 +86,19 @@ class FeatureStore:
         """After `ensure`: (the utterances that have frames, id -> reason of the others)."""
         kept, skipped = [], {}
         for utterance in utterances:
-            key = _key(utterance)
-            if key in self.log:
-                kept.append(utterance)
+            found = self.log.find(_key(utterance)) or {"skip": f"{utterance.path} has not been analysed"}
+            if "skip" in found:
+                skipped[utterance.id] = found["skip"]
             else:
-                skipped[utterance.id] = self.log.skipped.get(key, f"{utterance.path} has not been analysed")
+                kept.append(utterance)
         return kept, skipped
 
     def span(self, utterance: Utterance) -> tuple[int, int]:
         """(start, stop) rows of an utterance. Raises MetavoxError when it has none."""
-        key = _key(utterance)
-        if key not in self.log:
-            reason = self.log.skipped.get(key, "it has not been analysed")
-            raise MetavoxError(f"no features of {utterance.id}: {reason}")
-        return self.log.span(key)
+        found = self.log.find(_key(utterance)) or {"skip": "it has not been analysed"}
+        if "skip" in found:
+            raise MetavoxError(f"no features of {utterance.id}: {found['skip']}")
+        return found["start"], found["stop"]
 
     def frames(self, utterance: Utterance) -> Frames:
         """The frames of an utterance, views of the memory map. Raises MetavoxError when it has none."""
@@ -111,9 +110,8 @@ class FeatureStore:
         return self.log.array(field)
 
     def _current(self, utterance: Utterance) -> bool:
-        key = _key(utterance)
-        known = key in self.log or key in self.log.skipped
-        return known and self.log.meta(key)["file"] == _fingerprint(utterance.path)
+        found = self.log.find(_key(utterance))
+        return found is not None and found["meta"]["file"] == _fingerprint(utterance.path)
 
 
 class Job(NamedTuple):
@@ -152,6 +150,6 @@ def _key(utterance: Utterance) -> str:
     return str(path) if whole else f"{path}#{utterance.start}-{utterance.stop}"
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1024)
 def _resolved(folder: Path) -> Path:
     return folder.resolve()

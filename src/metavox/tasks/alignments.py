@@ -47,10 +47,10 @@ class Alignments:
 
     def ensure(self, groups: Sequence[Group], workers: int | None = None) -> None:
         """Aligns the groups that are not there yet, in parallel, resumably; a second process waits for the first."""
-        if all(self._key(group, 0) in self.log for group in groups):
+        if all(self._keys(group)[0] in self.log for group in groups):
             return
         with self.log.writing():
-            missing = {key: group for group in groups if (key := self._key(group, 0)) not in self.log}
+            missing = {key: group for group in groups if (key := self._keys(group)[0]) not in self.log}
             jobs = (
                 (self.pairing, self.store.features, *self._spectra(group), self._labels(group))
                 for group in missing.values()
@@ -61,18 +61,19 @@ class Alignments:
 
     def spans(self, group: Group) -> list[tuple[int, int]]:
         """(start, stop) into `rows` for every pair of the group."""
-        return [self.log.span(self._key(group, i)) for i in range(len(group))]
+        return [self.log.span(key) for key in self._keys(group)]
 
     def cost(self, group: Group) -> float:
         """Mean distance along the paths of the group."""
-        return float(np.mean([self.log.meta(self._key(group, i))["cost"] for i in range(len(group))]))
+        return float(np.mean([self.log.meta(key)["cost"] for key in self._keys(group)]))
 
     def _append(self, group: Group, alignments: list[Alignment]) -> None:
         targets = np.concatenate([np.arange(*self.store.span(target)) for _, target in group])
+        keys = self._keys(group)
         for i in reversed(range(len(group))):  # pair 0 last: its presence says that the whole group is there
             path, start = alignments[i].path, self.store.span(group[i][0])[0]
             rows = np.stack([path[:, 0] + start, targets[path[:, 1]]], axis=1)
-            self.log.append(self._key(group, i), {"rows": rows}, {"cost": alignments[i].cost})
+            self.log.append(keys[i], {"rows": rows}, {"cost": alignments[i].cost})
 
     def _spectra(self, group: Group) -> tuple[list[np.ndarray], list[np.ndarray]]:
         sources = [self.store.frames(source).spectrum for source, _ in group]
@@ -84,12 +85,13 @@ class Alignments:
         found = [[self.labels.of(pair[side]) for pair in group] for side in (0, 1)]
         return found[0], found[1]  # type: ignore[return-value]
 
-    def _key(self, group: Group, i: int) -> str:
-        """Names the rows, so that an utterance that was analysed again is aligned again, and the files: a store that
-        lost its end in a power failure gives the same rows to others."""
+    def _keys(self, group: Group) -> list[str]:
+        """Of every pair. Names the rows, so that an utterance that was analysed again is aligned again, and the files:
+        a store that lost its end in a power failure gives the same rows to others."""
         text = lambda u: (u.text,) if self.pairing.labelled else ()  # noqa: E731
         spans = [(*self.store.span(u), str(u.path), *text(u)) for pair in group for u in pair]
-        return f"{hashlib.sha256(repr(spans).encode()).hexdigest()[:24]}#{i}"
+        name = hashlib.sha256(repr(spans).encode()).hexdigest()[:24]
+        return [f"{name}#{i}" for i in range(len(group))]
 
 
 def align_spectra(

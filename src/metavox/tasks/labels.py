@@ -29,7 +29,7 @@ class PhoneLabels:
         """
         pocketsphinx()
         with self.log.writing():
-            missing = {key: u for u in utterances if not self._known(key := self._key(u))}
+            missing = {key: u for u in utterances if self.log.find(key := self._key(u)) is None}
             jobs = [Job(u, len(self.store.frames(u)), self.store.features.hop) for u in missing.values()]
             results = parallel_map(_label, jobs, len(jobs), "phone labels", workers)
             for key, result in zip(missing, results, strict=True):
@@ -37,7 +37,8 @@ class PhoneLabels:
                     self.log.append_skip(key, result)
                 else:
                     self.log.append(key, {"label": result})
-        return {u.id: self.log.skipped[key] for u in utterances if (key := self._key(u)) in self.log.skipped}
+        found = ((u.id, self.log.find(self._key(u)) or {}) for u in utterances)
+        return {name: line["skip"] for name, line in found if "skip" in line}
 
     def of(self, utterance: Utterance) -> np.ndarray | None:
         """[T] int8, None where it has none."""
@@ -53,9 +54,6 @@ class PhoneLabels:
             if labels is not None:
                 found[inside] = labels[rows[inside] - start]
         return found
-
-    def _known(self, key: str) -> bool:
-        return key in self.log or key in self.log.skipped
 
     def _key(self, utterance: Utterance) -> str:
         """Names the rows, as `Alignments` does, and the words."""

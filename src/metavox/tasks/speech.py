@@ -119,8 +119,8 @@ class SpeechTasks(pl.LightningDataModule):
             log.warning("%d training speakers are very few to learn from", len(speakers["train"]))
         names = ("train", "validation", "test", *(("tuning",) if self.depth > self.shots else ()))
         voices = {name: self._voices(utterances, speakers, name) for name in names}
-        self._analyse(voices)
-        voices = {n: enough_pairs(self._usable(found), _shown(n), *self._need(n)) for n, found in voices.items()}
+        kept = self._analyse(voices)
+        voices = {n: enough_pairs(_only(found, kept), _shown(n), *self._need(n)) for n, found in voices.items()}
         self._train_on(voices["train"])
         voices.setdefault("tuning", voices["validation"])
         self.episodes = {n: self._fixed(voices[n], *self._sizes(n)) for n in ("validation", "tuning", "test")}
@@ -158,7 +158,8 @@ class SpeechTasks(pl.LightningDataModule):
             way_out = "; lower dataset.shots or dataset.queries to keep more speakers" if alone else ""
             raise MetavoxError(f"{_shown(name)} tasks: {error}{way_out}") from error
 
-    def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> None:
+    def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> set[str]:
+        """The ids of the utterances that can be used."""
         wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
         self.store.ensure(list(wanted.values()), self.workers)
         kept, skipped = self.store.usable(list(wanted.values()))
@@ -166,11 +167,7 @@ class SpeechTasks(pl.LightningDataModule):
         if self.pairing.labelled:
             skipped |= unlabelled
         report_skipped(skipped, len(wanted))
-        self.usable = {u.id for u in kept} - {*skipped}
-
-    def _usable(self, voices: list[SpeakerPair]) -> list[SpeakerPair]:
-        keep = lambda pair: pair[0].id in self.usable and pair[1].id in self.usable  # noqa: E731
-        return [SpeakerPair(v.source, v.target, tuple(filter(keep, v.pairs))) for v in voices]
+        return {u.id for u in kept} - {*skipped}
 
     def _train_on(self, voices: list[SpeakerPair]) -> None:
         """Alignments of the training pairs, the table that episodes are drawn from, the normalisation."""
@@ -263,6 +260,11 @@ class SpeechTasks(pl.LightningDataModule):
 
     def _fixed_loader(self, name: str, sizes: Sequence[int]) -> DataLoader:
         return DataLoader(batches(self.episodes[name], sizes), batch_size=None, collate_fn=self.collate)  # type: ignore[arg-type]
+
+
+def _only(voices: list[SpeakerPair], kept: set[str]) -> list[SpeakerPair]:
+    keep = lambda pair: pair[0].id in kept and pair[1].id in kept  # noqa: E731
+    return [SpeakerPair(v.source, v.target, tuple(filter(keep, v.pairs))) for v in voices]
 
 
 def _shown(name: str) -> str:
