@@ -2,7 +2,8 @@
 
     python -m benchmarks.adapt RUN FOLDER [FOLDER]      # a run of train.py, recordings of the target and the source
 
-Prints seconds by the clock and of the processor: the first mean something only where nothing else runs.
+Five recordings of each, a new process each time, the least of `--rounds`: seconds by the clock, which mean something
+only where nothing else runs, and of the processor. Threads are as many as torch takes; OMP_NUM_THREADS=1 limits them.
 """
 
 import argparse
@@ -11,37 +12,72 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 
 import metavox.app.entry  # noqa: F401  before torch: threads that wait do not spin
 from metavox.app import adapt as program
+from metavox.audio.files import duration
 
 ROOT = Path(__file__).resolve().parent.parent
 FIVE = 5
 
 
-def command(*arguments: str) -> None:
-    """Prints what a command takes, all its threads and processes together."""
+class Spent(NamedTuple):
+    """Seconds by the clock and of the processor."""
+
+    clock: float
+    processor: float
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.clock - other.clock, self.processor - other.processor)
+
+
+def now() -> Spent:
+    """Of this process, all its threads together."""
+    return Spent(time.perf_counter(), time.process_time())
+
+
+def command(*arguments: str) -> Spent:
+    """What a command takes, its processes included."""
     start, before = time.perf_counter(), os.times()
     subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
-    print(f"{' '.join(arguments):40} {time.perf_counter() - start:6.2f} s by the clock, {spent:6.2f} s of processor")
+    return Spent(time.perf_counter() - start, spent)
 
 
-def watch(name: str, note: dict[str, tuple[float, float]]) -> None:
-    """Makes a function of the program note when it has ended."""
-    inner = getattr(program, name)
+def voice_and_conversion(run: Path, target: list[Path], source: list[Path]) -> tuple[Spent, Spent]:
+    """To the saved voice, and from there to the converted recordings; start-up is not in it."""
+    began: list[Spent] = []
+    ended: list[Spent] = []
+    convert = program.convert
 
-    def noted(*args: Any) -> Any:
-        result = inner(*args)
-        note[name] = (time.perf_counter(), time.process_time())
-        return result
+    def noted(*args: Any) -> None:
+        began.append(now())
+        convert(*args)
+        ended.append(now())
 
-    setattr(program, name, noted)
+    program.convert = noted
+    program.likeness = lambda *_: []
+    given = {"target": target, "source": source}
+    named = [f"{role}=[{','.join(str(path.resolve()) for path in paths)}]" for role, paths in given.items()]
+    with tempfile.TemporaryDirectory() as output, initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("adapt", [f"run={run}", f"output={output}", *named])
+        start = now()
+        program.adapt(config)
+    return began[0] - start, ended[0] - began[0]
+
+
+def show(name: str, rounds: list[Spent], speech: float = 0.0) -> None:
+    """Prints the least of each; with seconds of `speech` also what part of them it is."""
+    least = [min(values) for values in zip(*rounds, strict=True)]
+    part = f" ({least[0] / speech:.3f} and {least[1] / speech:.3f} of real time)" if speech else ""
+    print(f"{name:44} {least[0]:6.2f} s by the clock, {least[1]:6.2f} s of processor{part}")
 
 
 def main() -> None:
@@ -49,28 +85,25 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("source", type=Path, nargs="?")
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    command("adapt.py", "--help")
-    command("-c", "import metavox.app.adapt")
-    found = {}
-    for role in ("target", "source"):
-        folder = getattr(args, role) or args.target
-        files = sorted(p for p in folder.rglob("*") if p.suffix in (".flac", ".wav"))[
-            -FIVE if role == "source" else 0 :
-        ]
-        found[role] = (
-            f"{role}=[{','.join(str(f.resolve()) for f in (files[:FIVE] if role == 'target' else files[-FIVE:]))}]"
-        )
-    note: dict[str, tuple[float, float]] = {}
-    for name in ("make_voice", "convert"):
-        watch(name, note)
-    with tempfile.TemporaryDirectory() as output, initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("adapt", [f"run={args.run}", f"output={output}", *found.values()])
-        start = (time.perf_counter(), time.process_time())
-        program.adapt(config)
-    for name, since in (("make_voice", start), ("convert", note["make_voice"])):
-        clock, cpu = (end - begin for end, begin in zip(note[name], since, strict=True))
-        print(f"{name:40} {clock:6.2f} s by the clock, {cpu:6.2f} s of processor")
+    found = [
+        sorted(p for p in folder.rglob("*") if p.suffix in (".flac", ".wav"))
+        for folder in (args.target, args.source or args.target)
+    ]
+    target, source = found[0][:FIVE], found[1][-FIVE:]
+    rounds = range(args.rounds)
+    for line in (["adapt.py", "--help"], ["-c", "import metavox.app.adapt"]):
+        show(" ".join(line), [command(*line) for _ in rounds])
+    voices, conversions = [], []
+    for _ in rounds:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # what was imported, stays imported
+            voice, conversion = pool.submit(voice_and_conversion, args.run, target, source).result()
+        voices.append(voice)
+        conversions.append(conversion)
+    said, heard = (sum(map(duration, paths)) for paths in (target, source))
+    show(f"{said:.0f} s of target, {heard:.0f} s of source to a voice", voices)
+    show(f"conversion of {heard:.0f} s", conversions, heard)
 
 
 if __name__ == "__main__":
