@@ -6,10 +6,13 @@ The store (1000 h at a hop of 5 ms, 281,241 utterances, 2,338 speakers) is spars
 no room. Seconds are of the process (one core), so that what else runs counts little.
 """
 
+import argparse
 import json
+import random
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +23,11 @@ from metavox.tasks.normaliser import Normaliser
 
 UTTERANCES, SPEAKERS, HOURS, HOP = 281_241, 2_338, 1000, 0.005
 DIM, MAPPED = 25, slice(1, 25)
+FIELDS = {"f0": ((), "float32")}
 SAME = Normaliser(np.zeros(24), np.ones(24))
 LENGTH = int(HOURS * 3600 / HOP / UTTERANCES)  # rows of an utterance
 REAL = 2_000_000  # rows of a store that does lie in memory
+LOOKED_UP = 2000  # records
 
 
 def sparse(folder: Path, rows: int) -> np.ndarray:
@@ -56,7 +61,7 @@ def memory() -> float:
     return int(status.split("RssAnon:")[1].split()[0]) / 1e3
 
 
-def rate(sampler: EpisodeSampler, seconds: float = 3.0) -> float:
+def rate(sampler: EpisodeSampler, seconds: float) -> float:
     """Tasks a second of processor time, the best of three."""
     best, number = 0.0, 0
     for _ in range(3):
@@ -68,7 +73,7 @@ def rate(sampler: EpisodeSampler, seconds: float = 3.0) -> float:
     return best
 
 
-def speed(folder: Path) -> None:
+def speed(folder: Path, seconds: float) -> None:
     """A store that lies in memory, as most do after an epoch."""
     spectrum = np.random.default_rng(0).standard_normal((REAL, DIM)).astype(np.float32)
     rows, tasks = paired(folder, REAL), table(3600, 60, REAL // 3600)
@@ -79,51 +84,69 @@ def speed(folder: Path) -> None:
             sizes = (size, shots, queries, 64, 0)
             mapped = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, *sizes)
             own = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, *sizes, resident=whole)
-            frames = f"{shots + queries} x 64"
-            print(f"{pairs:12} meta-batches of {size:3}  | {frames:>16} | {rate(mapped):12,.0f} | {rate(own):12,.0f}")
+            text = f"{pairs:12} meta-batches of {size:3}  | {f'{shots + queries} x 64':>16}"
+            print(f"{text} | {rate(mapped, seconds):12,.0f} | {rate(own, seconds):12,.0f}")
 
 
-def size(folder: Path) -> None:
-    """The memory that a sampler takes, by the size of its corpus."""
-    heads = "hours of speech | utterances | MB: table of tasks | index of the store | bytes an utterance"
-    print(f"{heads} | own memory of the process before, after 200 batches")
-    for share in (0.01, 0.1, 1.0):
+def size(folder: Path, shares: Sequence[float]) -> None:
+    """What a sampler and the index of a store take, by the size of the corpus."""
+    print("hours of speech | utterances | MB: table of tasks | own memory of the process before, after 200 batches")
+    for share in shares:
         utterances, frames = int(UTTERANCES * share), int(HOURS * share * 3600 / HOP)
         spectrum, rows = sparse(folder, frames), paired(folder, frames)
         tasks = table(utterances, int(SPEAKERS * share), LENGTH)
         own = sum(a.nbytes for a in vars(tasks).values())
-        names = index(folder / str(utterances), utterances)
         sampler, before = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, 16, 5, 5, 64, 0), memory()
         for number in range(200):
             sampler.batch(number)
-        text = f"{HOURS * share:5,.0f} | {utterances:10,} | {own / 1e6:18.2f} | {names / 1e6:18.1f}"
-        print(f"{text} | {names / utterances:.0f} | {before:.0f} {memory():.0f}", flush=True)
+        text = f"{HOURS * share:15,.0f} | {utterances:10,} | {own / 1e6:18.2f}"
+        print(f"{text} | {before:.0f} {memory():.0f}", flush=True)
+    print("utterances | index of the store, MB: in memory, on disk | s to open: first, again | us to find a record")
+    for share in shares:
+        print(index(folder / str(share), int(UTTERANCES * share)), flush=True)
 
 
-def index(folder: Path, utterances: int) -> int:
-    """Bytes of memory that the index of a store with as many records takes: it is read from a journal."""
+def record(i: int) -> str:
+    """The key of a record, as long as LibriSpeech's."""
+    return f"/corpora/LibriSpeech/train-clean-360/{i // 120}/{i // 30}/{i // 120}-{i // 30}-{i % 30:04d}.flac"
+
+
+def index(folder: Path, utterances: int) -> str:
+    """What the index of a store of as many records takes, which have no rows."""
     folder.mkdir()
-    lines = [{"fields": {"f0": [[], "<f4"]}}]
-    for i in range(utterances):
-        key = f"/corpora/LibriSpeech/train-clean-360/{i // 120}/{i // 30}/{i // 120}-{i // 30}-{i % 30:04d}.flac"
-        lines.append({"key": key, "start": 4 * i, "stop": 4 * i + 4, "meta": {"file": [123456 + i, 17 * 10**17 + i]}})
-    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with (folder / "f0.bin").open("wb") as file:
-        file.truncate(16 * utterances)
-    del lines
+    with (folder / "journal.jsonl").open("w") as file:
+        file.write(json.dumps({"fields": {"f0": [[], "<f4"]}}) + "\n")
+        for i in range(utterances):
+            line = {"key": record(i), "start": 0, "stop": 0, "meta": {"file": [123456 + i, 17 * 10**17 + i]}}
+            file.write(json.dumps(line) + "\n")
+    times = [time.process_time()]
+    for _ in range(2):
+        ArrayLog(folder, FIELDS)
+        times.append(time.process_time())
     tracemalloc.start()
-    log = ArrayLog(folder, {"f0": ((), "float32")})
+    log = ArrayLog(folder, FIELDS)
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert len(log.keys()) == utterances
-    return taken
+    keys = [record(i) for i in random.Random(0).choices(range(utterances), k=LOOKED_UP)]
+    start = time.process_time()
+    assert all(key in log for key in keys)
+    spent = (time.process_time() - start) / len(keys)
+    path = folder / "journal.index"
+    disk = path.stat().st_size if path.exists() else 0
+    first, again = np.diff(times)
+    sizes = f"{utterances:10,} | {taken / 1e6:33.2f} {disk / 1e6:8.2f}"
+    return f"{sizes} | {first:16.3f} {again:6.3f} | {1e6 * spent:.1f}"
 
 
-def main() -> None:
-    """Prints both tables."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints three tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each figure of the first table")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0], help="of LibriSpeech's 1000 hours")
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
-        speed(Path(name))
-        size(Path(name))
+        speed(Path(name), args.seconds)
+        size(Path(name), args.shares)
 
 
 if __name__ == "__main__":
