@@ -123,6 +123,7 @@ def peak(cell: Cell, name: str, device: str) -> float:
         side()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
     build(Cell(cell.algorithm, cell.model, frames=4, tasks=2, steps=1), [name], device)[name]()  # loads code
+    side()
     ctypes.CDLL(None).malloc_trim(0)  # what glibc keeps for later would hide a step's use of it
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before = resident()["VmRSS"]

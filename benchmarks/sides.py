@@ -20,6 +20,7 @@ Side = Callable[[], dict[str, Tensor]]
 
 def metavox(cell: Cell, batch: TaskBatch, **options: Any) -> Side:
     """This package, by the options of its inner loop."""
+    options = {"record": 0, **options}  # what training reaches after some steps is measured from the first
     inner = InnerLoop(lr=LR, steps=cell.steps, adapts=["head.*"] if cell.algorithm == "anil" else ["*"], **options)
     model = cell.network().to(batch.support.x.device)
     if cell.algorithm == "reptile":
@@ -155,5 +156,7 @@ SIDES: dict[str, Callable[[Cell, TaskBatch], Side | None]] = {
     "straight": straight_line,
     "bfloat16": lambda cell, batch: metavox(cell, batch, bfloat16=True),
     "checkpoint": lambda cell, batch: metavox(cell, batch, checkpoint=True),
+    "eager": lambda cell, batch: metavox(cell, batch, record=None),
+    "compiled": lambda cell, batch: metavox(cell, batch, compile=True),
 }
 PEERS = ("higher", "vmap", "learn2learn")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
 from metavox.algorithms.engines.base import Graph, Optimizer, Options, Rule, State
-from metavox.algorithms.shares import at_once, mean_in_shares
+from metavox.algorithms.recording import Computed, Recorder
+from metavox.algorithms.shares import at_once, shares, summed
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
@@ -26,7 +28,9 @@ class InnerLoop:
     training step, distinct from step to step (None: all; at test always all); `engine` vectorised or higher.
     Of the vectorised engine: `checkpoint` keeps no activations of an inner step for the outer gradient but computes
     them twice; `bfloat16` takes the inner steps' matrix products in half precision; `tasks_at_once` in training is how
-    many tasks go through the whole inner loop together (None: what a processor's cache can use, on a GPU all).
+    many tasks go through the whole inner loop together (None: what a processor's cache can use, on a GPU all);
+    `record` batches of one shape, and the operations of the meta-gradient are replayed without autograd, to the same
+    bits (`recording`; None: never); `compile` hands them to torch.compile, from the first batch on.
     """
 
     lr: float = 0.1
@@ -40,9 +44,11 @@ class InnerLoop:
     checkpoint: bool = False
     bfloat16: bool = False
     tasks_at_once: int | None = None
+    record: int | None = 300
+    compile: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("test_steps", 0), ("minibatch", 1), ("tasks_at_once", 1)):
+        for name, least in (("steps", 0), ("test_steps", 0), ("minibatch", 1), ("tasks_at_once", 1), ("record", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"Inner {name}={value}: give {least} or more.")
@@ -50,6 +56,13 @@ class InnerLoop:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"Inner {name}={value}: give a number above 0.")
+        if self.compile and self.engine != "vectorised":
+            raise ConfigError("inner.compile is for engine=vectorised: leave it at false.")
+
+    @property
+    def replayed_after(self) -> int | None:
+        """Batches of a shape; None: never, as with engine higher, which is there to be compared with."""
+        return None if self.engine != "vectorised" else 0 if self.compile else self.record
 
 
 class GradientAlgorithm(MetaAlgorithm):
@@ -64,7 +77,7 @@ class GradientAlgorithm(MetaAlgorithm):
     def __init__(self, model: nn.Module, inner: InnerLoop) -> None:
         super().__init__(model, inner.steps if inner.test_steps is None else inner.test_steps, inner.engine)
         self.inner, self.options = inner, Options(inner.clip, inner.checkpoint, inner.bfloat16)
-        self.names = matching(model, inner.adapts)
+        self.names, self._recorder = matching(model, inner.adapts), Recorder(inner.replayed_after, inner.compile)
         self.register_buffer("inner_lr", torch.tensor(float(inner.lr)))
 
     def start(self, tasks: int) -> State:
@@ -94,11 +107,28 @@ class GradientAlgorithm(MetaAlgorithm):
             return self.engine.descend(self.model, start, rows, update, at, graph, self.options)
 
     def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
-        """See `MetaAlgorithm.mean_loss`; a few tasks at a time where that is faster or was asked for."""
-        size = self.inner.tasks_at_once or at_once(batch)
-        if size >= len(batch.support.x) or self.replicas > 1 or not torch.is_grad_enabled():
+        """See `MetaAlgorithm.mean_loss`; replayed, and a few tasks at a time, where that is faster or was asked for."""
+        tasks, state = len(batch.support.x), [*self.parameters(), *self.buffers()]
+        size = tasks if self.replicas > 1 else min(tasks, self.inner.tasks_at_once or at_once(batch))
+        whole = self._replay(batch, tasks, state) if size == tasks and torch.is_grad_enabled() else None
+        if not torch.is_grad_enabled() or (size == tasks and whole is None):
             return super().mean_loss(batch)
-        return mean_in_shares(self.task_losses, batch, size, [p for p in self.parameters() if p.requires_grad])
+        parts = [whole()] if whole else (self._gradients(share, tasks, state) for share in shares(batch, size))
+        return summed(parts, [p for p in state if p.requires_grad])
+
+    def _gradients(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Computed:
+        replay = self._replay(share, tasks, state)
+        return replay() if replay else self._computed(tasks, share)
+
+    def _replay(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Callable[[], Computed] | None:
+        return self._recorder.find(partial(self._computed, tasks), state, share, tasks, self.training, self.replicas)
+
+    def _computed(self, tasks: int, share: TaskBatch) -> Computed:
+        """A share's part in the mean over all tasks."""
+        losses = self.task_losses(share)
+        learned = [p for p in self.parameters() if p.requires_grad]
+        part = losses.sum() / tasks * self.replicas
+        return losses.detach(), list(torch.autograd.grad(part, learned, allow_unused=True))
 
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.curve`."""

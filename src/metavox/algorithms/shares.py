@@ -1,12 +1,13 @@
 """A meta-batch a few tasks at a time: what a share has computed is used for its gradient while it is in the cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
+from metavox.algorithms.recording import Computed
 from metavox.tasks.batch import Pairs, TaskBatch
 
 FRAMES = 8192
@@ -24,22 +25,22 @@ def at_once(batch: TaskBatch) -> int:
     return -(-tasks // shares)
 
 
-def mean_in_shares(
-    losses_of: Callable[[TaskBatch], Tensor], batch: TaskBatch, size: int, parameters: Sequence[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """The mean of the tasks' losses and the losses [B], detached, where `losses_of` treats every task by itself.
+def shares(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
+    """The tasks in order, `size` at a time."""
+    for first in range(0, len(batch.support.x), size):
+        yield TaskBatch(*(Pairs(*(t[first : first + size] for t in pairs)) for pairs in batch))
 
-    The gradient of each share's sum is taken at once, so that memory is that of one share; the mean hands it on.
+
+def summed(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The mean loss with the sum of the parts' gradients as its gradient, and the losses [B], detached.
+
+    Where the parts are computed one after the other, memory is that of one.
     """
-    tasks = len(batch.support.x)
     losses: list[Tensor] = []
     total: list[Tensor | None] = [None] * len(parameters)
-    for first in range(0, tasks, size):
-        share = TaskBatch(*(Pairs(*(t[first : first + size] for t in pairs)) for pairs in batch))
-        part = losses_of(share)
-        grads = torch.autograd.grad(part.sum() / tasks, parameters, allow_unused=True)
+    for part, grads in parts:
         total = [g if t is None else t if g is None else t + g for t, g in zip(total, grads, strict=True)]
-        losses.append(part.detach())
+        losses.append(part)
     found = torch.cat(losses)
     return KnownGradient.apply(found.mean(), total, *parameters), found
 

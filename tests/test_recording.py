@@ -1,0 +1,174 @@
+"""The recorded meta-gradient: the bits of the eager one at every step, or not recorded at all."""
+
+import copy
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metavox.algorithms import recording
+from metavox.algorithms.engines.base import State
+from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
+from metavox.algorithms.maml import MAML
+from metavox.algorithms.recording import Recorder
+from metavox.errors import ConfigError
+from metavox.models.mlp import MLP
+from metavox.tasks.batch import Pairs, TaskBatch
+from roster import GRADIENT, batch, build, meta_gradient
+
+TRAINED = [name for name in GRADIENT if name != "scratch"]
+UNRECORDED = ("maml_pp",)  # its loss depends on the number of outer steps, by a branch in Python
+
+
+def trained(algorithm: GradientAlgorithm, batches: list[TaskBatch]) -> list[Tensor]:
+    """The meta-gradient of every outer step."""
+    optimizer, found = torch.optim.Adam(algorithm.parameters(), 1e-2), []
+    for tasks in batches:
+        found.append(meta_gradient(algorithm, tasks))
+        optimizer.step()
+    return found
+
+
+def programs(algorithm: GradientAlgorithm) -> list[bool]:
+    """For every shape met often enough, whether it was recorded."""
+    return [program is not None for program in algorithm._recorder._programs.values()]
+
+
+def moved(seed: int, tasks: int = 3) -> TaskBatch:
+    """Another batch of the same shapes and other masks."""
+    torch.manual_seed(seed)
+    return TaskBatch(*(Pairs(p.x + torch.randn(p.x.shape), p.y, p.mask.flip(0)) for p in batch(tasks)))
+
+
+CASES = [(name, model) for name in TRAINED for model in ("mlp", "conv")] + [("fomaml", "gru"), ("maml", "transformer")]
+
+
+@pytest.mark.parametrize(("name", "model"), CASES)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of the GRU's windows
+def test_every_outer_step_has_the_bits_of_the_eager_one(name: str, model: str) -> None:
+    batches = [moved(seed) for seed in range(4)]
+    eager, replay = (build(name, f"algorithm.inner.record={n}", model=model).train() for n in ("null", "1"))
+    for a, b in zip(trained(eager, batches), trained(replay, batches), strict=True):
+        assert torch.equal(a, b)
+    assert programs(eager) == [] and programs(replay) == [name not in UNRECORDED]
+
+
+@pytest.mark.parametrize("option", ["checkpoint=true", "bfloat16=true", "tasks_at_once=2", "minibatch=2", "clip=0.1"])
+def test_options_are_recorded_too(option: str) -> None:
+    batches = [moved(seed) for seed in range(4)]
+    both = [build("maml", f"algorithm.inner.record={n}", f"algorithm.inner.{option}").train() for n in ("null", "1")]
+    for a, b in zip(*(trained(algorithm, batches) for algorithm in both), strict=True):
+        assert torch.equal(a, b)
+    assert programs(both[1]) == ([True, True] if "at_once" in option else [True])  # shares of 2 and of 1
+
+
+def test_buffers_and_frozen_parameters_are_read_anew() -> None:
+    """A tuned inner rate, and a layer that a callback freezes."""
+    found = []
+    for record in (None, 0):
+        torch.manual_seed(0)
+        algorithm = MAML(MLP(3, 3, [8]), InnerLoop(record=record, adapts=["head.*"]))
+        trained(algorithm, [batch()])
+        algorithm.inner_lr.fill_(0.5)
+        gradients = [meta_gradient(algorithm, batch())]
+        algorithm.load_state_dict({**algorithm.state_dict(), "inner_lr": torch.tensor(0.01)})
+        gradients.append(meta_gradient(algorithm, batch()))
+        algorithm.model.body[0].weight.requires_grad_(False)
+        found.append([*gradients, meta_gradient(algorithm, batch())])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert not torch.equal(found[0][0], found[0][1]) and found[0][2].numel() < found[0][1].numel()
+
+
+class Counting(MAML):
+    """A rate that a Python number makes smaller from call to call: recorded, it would stand still."""
+
+    calls = 0
+
+    def update(self, lr: float | None) -> Any:
+        self.calls += 1
+
+        def rule(step: int, weights: State, grads: State) -> State:
+            return {name: 0.5 / self.calls * g for name, g in grads.items()}
+
+        return rule
+
+
+def test_a_step_that_python_changes_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    algorithm = Counting(MLP(3, 3, [8]), InnerLoop(record=0))
+    for calls in (3, 4):  # of which two while it was tried
+        found = meta_gradient(algorithm, batch())
+        plain = MAML(copy.deepcopy(algorithm.model), InnerLoop(lr=0.5 / calls, record=None))
+        torch.testing.assert_close(found, meta_gradient(plain, batch()))
+    assert programs(algorithm) == [False]
+    assert caplog.text.count("cannot be recorded") == 1 and "relative difference" in caplog.text
+
+
+def test_shapes_that_never_end_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "SHAPES", 2)
+    algorithm = build("maml", "algorithm.inner.record=0")
+    for tasks in (1, 2, 3, 4, 1):
+        algorithm.outer_loss(batch(tasks))
+    assert programs(algorithm) == [True, True]
+
+
+def test_a_copy_records_for_itself() -> None:
+    algorithm = build("maml", "algorithm.inner.record=0")
+    meta_gradient(algorithm, batch())
+    again = copy.deepcopy(algorithm)
+    assert programs(algorithm) == [True] and programs(again) == []
+    nn.init.zeros_(again.model.head.weight)
+    assert not torch.equal(meta_gradient(again, batch()), meta_gradient(algorithm, batch()))
+
+
+def test_under_autocast_nothing_is_recorded() -> None:
+    algorithm = build("maml", "algorithm.inner.record=0")
+    with torch.autocast("cpu", torch.bfloat16):
+        algorithm.outer_loss(batch())
+    assert programs(algorithm) == []
+
+
+def test_what_cannot_be_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **more: Any) -> None:
+        raise RuntimeError("No working C++ compiler found\nin many lines")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ConfigError, match=r"No working C\+\+ compiler found\. Set algorithm\.inner\.compile=false"):
+        build("maml", "algorithm.inner.compile=true").outer_loss(batch())
+
+
+def test_a_compiled_program_that_computes_another_gradient_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(program: Any, **options: Any) -> Any:
+        return lambda *inputs: [t if t is None else 1.1 * t for t in program(*inputs)]
+
+    monkeypatch.setattr(torch, "compile", wrong)
+    with pytest.raises(ConfigError, match="relative difference 1e-01"):
+        build("maml", "algorithm.inner.compile=true").outer_loss(batch())
+
+
+def test_what_is_compiled_is_the_recorded_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.compile with its eager backend: from the first step on, the same numbers."""
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda program, **options: plain(program, backend="eager", **options))
+    batches = [moved(seed) for seed in range(3)]
+    eager, compiled = (build("maml", f"algorithm.inner.{o}") for o in ("record=null", "compile=true"))
+    for a, b in zip(trained(eager, batches), trained(compiled, batches), strict=True):
+        torch.testing.assert_close(a, b)
+    assert programs(compiled) == [True]
+
+
+def test_a_recorder_keeps_no_batch() -> None:
+    recorder, tasks = Recorder(0, False), batch()
+    parameter = nn.Parameter(torch.ones(3))
+
+    def compute(share: TaskBatch) -> recording.Computed:
+        losses = (share.support.x * parameter).square().mean((1, 2, 3))
+        return losses.detach(), list(torch.autograd.grad(losses.sum(), [parameter]))
+
+    replay = recorder.find(compute, [parameter], tasks)
+    assert replay is not None
+    other = TaskBatch(*(Pairs(2 * p.x, p.y, p.mask) for p in tasks))
+    again = recorder.find(compute, [parameter], other)
+    assert again is not None and torch.equal(again()[0], compute(other)[0]) and not torch.equal(again()[0], replay()[0])
