@@ -12,7 +12,7 @@ import argparse
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # that no parameter is unused here
@@ -110,11 +110,11 @@ class _Alone(OuterStep):
         return self.algorithm.outer_loss(batch)[0]
 
 
-def work(rank: int, processes: int, meeting: str, seconds: float) -> None:
+def work(rank: int, processes: int, meeting: str, seconds: float, cells: list[Cell]) -> None:
     """One of the processes; the first prints."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=processes)
-    for cell in CELLS:
+    for cell in cells:
         clock, processor, several, busiest = measure(cell, rank, processes, seconds)
         if rank == 0:
             name = f"| {cell.algorithm} | {cell.model} | {cell.frames} | {cell.tasks} | {cell.steps}"
@@ -128,12 +128,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0, help="for each row")
+    parser.add_argument("--cells", type=int, default=len(CELLS), help="rows, from the first")
+    parser.add_argument("--frames", type=int, help="of a task, where not as in training")
     args = parser.parse_args()
     heads = f"1 process, steps/s | {args.processes} processes, steps/s | efficiency | by processor"
     columns = f"| algorithm | model | frames | tasks | steps | {heads} |"
     print(f"{columns}\n{'| --- ' * 9}|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        job = (args.processes, f"{folder}/meeting", args.seconds)
+        cells = [replace(cell, frames=args.frames or cell.frames) for cell in CELLS[: args.cells]]
+        job = (args.processes, f"{folder}/meeting", args.seconds, cells)
         multiprocessing.spawn(work, args=job, nprocs=args.processes)
 
 
