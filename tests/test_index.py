@@ -135,6 +135,18 @@ def test_an_index_that_does_not_fit_is_made_again(tmp_path: Path, damage: Callab
     assert same(ArrayLog(tmp_path, FIELDS), {f"key {i}": (i, i + 1) for i in range(20)})
 
 
+def test_an_index_that_was_deleted_is_written_again_by_who_uses_it(tmp_path: Path) -> None:
+    log = ArrayLog(tmp_path, FIELDS)
+    write(log, 10)
+    (tmp_path / "journal.index").unlink()
+    write(log, 10, first=10)
+    assert same(log, {f"key {i}": (i, i + 1) for i in range(20)})
+    made = (tmp_path / "journal.index").read_bytes()
+    (tmp_path / "journal.index").unlink()
+    ArrayLog(tmp_path, FIELDS)
+    assert (tmp_path / "journal.index").read_bytes() == made
+
+
 @pytest.mark.parametrize("lost", ["journal", "rows"])
 def test_a_store_that_lost_its_end_forgets_it(tmp_path: Path, lost: str) -> None:
     ten(tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import mmap
-import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -58,14 +57,13 @@ class Journal:
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            rows = rows_there()  # after the size: rows are always written first
+            rows = rows_there()  # what is added from now on is left for the next time
             if not self.offset and self._take(file.readline(), rows):
                 covered, self.rows = self.index.load(rows)
                 self.offset = max(self.offset, covered)
             file.seek(self.offset)
             for line in file:
-                if self.offset + len(line) > size or not self._take(line, rows):
+                if not self._take(line, rows):
                     break
 
     def append(self, record: dict[str, Any], rows_there: Callable[[], int]) -> None:
