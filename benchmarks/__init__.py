@@ -1,0 +1,5 @@
+"""Programs that measure; see docs/performance.md."""
+
+from metavox.workers import threads_wait_briefly
+
+threads_wait_briefly()  # as in training, before any of them loads torch

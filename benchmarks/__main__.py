@@ -7,12 +7,9 @@ python -m benchmarks --algorithm maml fomaml --model conv --frames 16 128 --task
 
 import argparse
 import itertools
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: see metavox.app.entry
 
 import torch
 

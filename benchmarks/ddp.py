@@ -14,7 +14,6 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # that no parameter is unused here
 
 import torch

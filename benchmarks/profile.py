@@ -4,12 +4,9 @@ python -m benchmarks.profile maml mlp 128 16 5     # algorithm, model, frames, t
 """
 
 import argparse
-import os
 import time
 from collections import defaultdict
 from typing import Any
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from metavox.errors import AudioError, MetavoxError
-from metavox.workers import parallel_map
+from metavox.workers import parallel_map, threads_wait_briefly
 
 
 def square(x: int) -> int:
@@ -71,3 +71,14 @@ def test_workers_start_within_a_job_of_joblib() -> None:
 
 def total(n: int) -> int:
     return sum(parallel_map(square, range(n), n, "nested", 2))
+
+
+def test_a_policy_that_was_chosen_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    threads_wait_briefly()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE" and "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    threads_wait_briefly()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "3000")

@@ -108,13 +108,22 @@ class GradientAlgorithm(MetaAlgorithm):
 
     def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
         """See `MetaAlgorithm.mean_loss`; replayed, and a few tasks at a time, where that is faster or was asked for."""
+        if not torch.is_grad_enabled():
+            return super().mean_loss(batch)
         tasks, state = len(batch.support.x), [*self.parameters(), *self.buffers()]
-        size = tasks if self.replicas > 1 else min(tasks, self.inner.tasks_at_once or at_once(batch))
-        whole = self._replay(batch, tasks, state) if size == tasks and torch.is_grad_enabled() else None
-        if not torch.is_grad_enabled() or (size == tasks and whole is None):
+        size = self._at_once(batch)
+        whole = self._replay(batch, tasks, state) if size == tasks else None
+        if size == tasks and whole is None:
             return super().mean_loss(batch)
         parts = [whole()] if whole else (self._gradients(share, tasks, state) for share in shares(batch, size))
         return summed(parts, [p for p in state if p.requires_grad])
+
+    def _at_once(self, batch: TaskBatch) -> int:
+        """How many tasks go through the inner loop together."""
+        tasks = len(batch.support.x)
+        if self.replicas > 1:  # a share would hold the tasks of some of them
+            return tasks
+        return min(tasks, self.inner.tasks_at_once or at_once(batch, self.inner.compile))
 
     def _gradients(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Computed:
         replay = self._replay(share, tasks, state)

@@ -14,15 +14,24 @@ FRAMES = 8192
 """Of all tasks of a share on a processor. More do not fit its cache, and as buffers above 32 MB they are fetched from
 the operating system page by page every time (docs/performance.md)."""
 
+COMPILED = 512
+"""The same for a thread where compiled code hands share after share to it at no cost: what stays in its own cache."""
 
-def at_once(batch: TaskBatch) -> int:
-    """How many tasks to compute together: on a processor about FRAMES frames, equal shares; elsewhere all."""
+
+def at_once(batch: TaskBatch, compiled: bool = False) -> int:
+    """How many tasks to compute together: on a processor about FRAMES frames, equal shares; elsewhere all.
+
+    Compiled, about COMPILED a thread and a task for each at least; all shares of one size, since each is compiled.
+    """
     tasks = len(batch.support.x)
     if batch.support.x.device.type != "cpu":
         return tasks
-    frames = max(pairs.mask[0].numel() for pairs in batch)
-    shares = -(-tasks // max(1, FRAMES // frames))
-    return -(-tasks // shares)
+    frames, threads = max(pairs.mask[0].numel() for pairs in batch), torch.get_num_threads()
+    if compiled:
+        most = min(tasks, max(threads, COMPILED * threads // frames))
+        return max(size for size in range(1, most + 1) if tasks % size == 0)
+    count = -(-tasks // max(1, FRAMES // frames))
+    return -(-tasks // count)
 
 
 def shares(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:

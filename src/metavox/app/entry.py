@@ -15,11 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.app import hydra_errors
 from metavox.app.arguments import quoted
 from metavox.errors import ConfigError, MetavoxError
-from metavox.workers import end_with_parent
+from metavox.workers import end_with_parent, threads_wait_briefly
 
-# Before torch is loaded. Threads that spin while they wait make a run several times slower as soon as another job
-# shares the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+threads_wait_briefly()
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
