@@ -13,6 +13,7 @@ from metavox.algorithms.engines.base import State
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.recording import Recorder
+from metavox.algorithms.replicas import replicated
 from metavox.errors import ConfigError
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch
@@ -62,6 +63,15 @@ def test_options_are_recorded_too(option: str) -> None:
     for a, b in zip(*(trained(algorithm, batches) for algorithm in both), strict=True):
         assert torch.equal(a, b)
     assert programs(both[1]) == ([True, True] if "at_once" in option else [True])  # shares of 2 and of 1
+
+
+def test_seeds_stacked_are_recorded_together() -> None:
+    batches, found = [moved(seed, tasks=4) for seed in range(3)], []
+    for record in ("null", "1"):
+        seeds = [build("maml", f"algorithm.inner.record={record}", seed=seed) for seed in (0, 1)]
+        joined = replicated(seeds).train()
+        found.append(trained(joined, batches))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)) and programs(joined) == [True]
 
 
 def test_buffers_and_frozen_parameters_are_read_anew() -> None:
