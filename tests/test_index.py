@@ -147,6 +147,19 @@ def test_an_index_that_was_deleted_is_written_again_by_who_uses_it(tmp_path: Pat
     assert (tmp_path / "journal.index").read_bytes() == made
 
 
+def test_blocks_that_others_have_added_meanwhile_stay(tmp_path: Path) -> None:
+    """Whoever has them mapped would be killed by reading them."""
+    ten(tmp_path)
+    (tmp_path / "journal.index").unlink()
+    with FileLock(tmp_path / "lock", thread_local=False):
+        late = ArrayLog(tmp_path, FIELDS)._journal.index
+    assert late.unsaved == 2
+    write(ArrayLog(tmp_path, FIELDS), 10, first=10)
+    whole = (tmp_path / "journal.index").read_bytes()
+    late.save()
+    assert (tmp_path / "journal.index").read_bytes() == whole and not late.unsaved
+
+
 @pytest.mark.parametrize("lost", ["journal", "rows"])
 def test_a_store_that_lost_its_end_forgets_it(tmp_path: Path, lost: str) -> None:
     ten(tmp_path)

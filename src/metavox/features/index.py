@@ -46,6 +46,7 @@ class Block(NamedTuple):
 
     @property
     def seal(self) -> Seal:
+        """Its last 32 bytes."""
         return Seal(*SEAL.unpack(self.whole[16 * SIZE :]))
 
 
@@ -112,10 +113,11 @@ class Index:
         self._saved = min(self._saved, len(there))
         while self._saved < min(len(there), len(self._blocks)) and there[self._saved] == self._blocks[self._saved]:
             self._saved += 1
-        with self.path.open("ab") as file:
-            file.truncate(self._saved * len(self._blocks[0].whole))  # what is torn, or of a journal that lost its end
-            for block in self._blocks[self._saved :]:
-                file.write(block.whole)
+        if self._saved < len(self._blocks):  # else there may be more, which others have mapped: nothing is cut off
+            with self.path.open("ab") as file:
+                file.truncate(self._saved * len(self._blocks[0].whole))  # torn, or of a journal that lost its end
+                for block in self._blocks[self._saved :]:
+                    file.write(block.whole)
         self._blocks = self._mapped()[: len(self._blocks)]
         self._saved = len(self._blocks)
 
