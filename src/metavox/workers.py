@@ -30,8 +30,8 @@ def cores() -> int:
 def threads_wait_briefly() -> None:
     """Before torch is loaded: its threads spin for some 0.1 ms when they have nothing to do, then sleep.
 
-    Without spinning every operation wakes them anew, a third of the time of a small meta-step; with the minutes of
-    spinning that are the default, a run is several times slower as soon as another job shares the cores.
+    Without spinning every operation wakes them anew, a third of the time of a small meta-step; with the hundredfold
+    spinning that is libgomp's default, a run is several times slower as soon as another job shares the cores.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="3000")
