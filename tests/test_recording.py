@@ -66,11 +66,13 @@ def test_options_are_recorded_too(option: str) -> None:
 
 
 def test_seeds_stacked_are_recorded_together() -> None:
-    batches, found = [moved(seed, tasks=4) for seed in range(3)], []
+    batches, found, values = [moved(seed, tasks=4) for seed in range(3)], [], []
     for record in ("null", "1"):
         seeds = [build("maml", f"algorithm.inner.record={record}", seed=seed) for seed in (0, 1)]
         joined = replicated(seeds).train()
         found.append(trained(joined, batches))
+        values.append(joined.outer_loss(batches[0])[0])
+    assert torch.equal(*values)
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)) and programs(joined) == [True]
 
 
@@ -94,26 +96,92 @@ def test_buffers_and_frozen_parameters_are_read_anew() -> None:
 class Counting(MAML):
     """A rate that a Python number makes smaller from call to call: recorded, it would stand still."""
 
-    calls = 0
+    calls, factor = 0, 0.5
 
     def update(self, lr: float | None) -> Any:
         self.calls += 1
+        rate = 0.05 * self.factor**self.calls
 
         def rule(step: int, weights: State, grads: State) -> State:
-            return {name: 0.5 / self.calls * g for name, g in grads.items()}
+            return {name: rate * g for name, g in grads.items()}
 
         return rule
 
 
-def test_a_step_that_python_changes_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("factor", [0.5, 0.9995])
+def test_a_step_that_python_changes_is_not_recorded(factor: float, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     algorithm = Counting(MLP(3, 3, [8]), InnerLoop(record=0))
+    torch.nn.init.normal_(algorithm.model.head.weight)
+    algorithm.factor = factor
     for calls in (3, 4):  # of which two while it was tried
         found = meta_gradient(algorithm, batch())
-        plain = MAML(copy.deepcopy(algorithm.model), InnerLoop(lr=0.5 / calls, record=None))
+        plain = MAML(copy.deepcopy(algorithm.model), InnerLoop(lr=0.05 * factor**calls, record=None))
         torch.testing.assert_close(found, meta_gradient(plain, batch()))
     assert programs(algorithm) == [False]
     assert caplog.text.count("cannot be recorded") == 1 and "relative difference" in caplog.text
+
+
+class Positive(MAML):
+    """A loss over as many numbers as the batch has positive ones."""
+
+    def task_losses(self, batch: TaskBatch) -> Tensor:
+        losses = super().task_losses(batch)
+        y_hat = self.predict(self.start(len(losses)), batch.query.x)
+        return losses + y_hat[y_hat > 0].square().mean()
+
+
+def test_a_step_whose_shapes_depend_on_values_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    algorithm = Positive(MLP(3, 3, [8]), InnerLoop(record=0))
+    torch.nn.init.normal_(algorithm.model.head.weight)
+    for seed in range(3):
+        algorithm.outer_loss(moved(seed))
+    assert programs(algorithm) == [False] and "depends on the batch's values" in caplog.text
+
+
+def test_nothing_is_recorded_while_a_task_diverges() -> None:
+    algorithm, lost = build("maml", "algorithm.inner.record=1"), batch(tasks=3)
+    lost.support.y[1] *= 1e30
+    for _ in range(3):
+        assert algorithm.outer_loss(lost)[1]["diverged"] == pytest.approx(1 / 3)
+    assert programs(algorithm) == []
+    plain = build("maml", "algorithm.inner.record=null")
+    for _ in range(12):
+        algorithm.outer_loss(batch(tasks=3))
+    assert programs(algorithm) == [True]
+    assert torch.equal(meta_gradient(algorithm, lost), meta_gradient(plain, lost))  # a replay that diverges
+
+
+def test_tensors_that_were_one_may_be_two_later() -> None:
+    algorithm, plain = (build("maml", f"algorithm.inner.record={n}") for n in ("0", "null"))
+    first, second = moved(1), moved(2)
+    twice = TaskBatch(first.support, first.support)
+    other = TaskBatch(first.support, second.support)
+    meta_gradient(algorithm, twice)
+    assert programs(algorithm) == [True]
+    assert torch.equal(meta_gradient(algorithm, other), meta_gradient(plain, other))
+
+
+def test_a_layer_that_is_evaluated_alone_is_another_program() -> None:
+    algorithm = build("maml", "algorithm.inner.record=0").train()
+    meta_gradient(algorithm, batch())
+    algorithm.model.head.eval()
+    meta_gradient(algorithm, batch())
+    assert programs(algorithm) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "error"),
+    [
+        ([torch.ones(2), None], [torch.ones(2), torch.ones(2)], float("inf")),
+        ([torch.ones(2), torch.full((1,), 2e-2)], [torch.ones(2), torch.full((1,), 1e-2)], 1.0),  # small, and wrong
+        ([torch.ones(2), torch.full((1,), 2e-9)], [torch.ones(2), torch.full((1,), 1e-9)], 7e-7),  # rounding
+    ],
+)
+def test_how_far_a_replay_is_off(found: list[Tensor | None], expected: list[Tensor | None], error: float) -> None:
+    assert recording.difference(found, expected) == pytest.approx(error, rel=0.1)
+    assert not recording.difference([torch.tensor(torch.nan)], [torch.ones(())]) <= 1
 
 
 def test_shapes_that_never_end_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +205,8 @@ def test_under_autocast_nothing_is_recorded() -> None:
     algorithm = build("maml", "algorithm.inner.record=0")
     with torch.autocast("cpu", torch.bfloat16):
         algorithm.outer_loss(batch())
+        with pytest.raises(ConfigError, match="mixed precision"):
+            build("maml", "algorithm.inner.compile=true").outer_loss(batch())
     assert programs(algorithm) == []
 
 

@@ -29,8 +29,8 @@ class InnerLoop:
     Of the vectorised engine: `checkpoint` keeps no activations of an inner step for the outer gradient but computes
     them twice; `bfloat16` takes the inner steps' matrix products in half precision; `tasks_at_once` in training is how
     many tasks go through the whole inner loop together (None: what a processor's cache can use, on a GPU all);
-    `record` batches of one shape, and the operations of the meta-gradient are replayed without autograd, to the same
-    bits (`recording`; None: never); `compile` hands them to torch.compile, from the first batch on.
+    `record` batches (or shares of one) of a shape, and the operations of the meta-gradient are replayed without
+    autograd, to the same bits (`recording`; None: never); `compile` hands them to torch.compile, from the first one on.
     """
 
     lr: float = 0.1
@@ -116,7 +116,7 @@ class GradientAlgorithm(MetaAlgorithm):
         if size == tasks and whole is None:
             return super().mean_loss(batch)
         parts = [whole()] if whole else (self._gradients(share, tasks, state) for share in shares(batch, size))
-        return summed(parts, [p for p in state if p.requires_grad])
+        return summed(parts, [p for p in state if p.requires_grad], self.replicas)
 
     def _at_once(self, batch: TaskBatch) -> int:
         """How many tasks go through the inner loop together."""
@@ -130,7 +130,8 @@ class GradientAlgorithm(MetaAlgorithm):
         return replay() if replay else self._computed(tasks, share)
 
     def _replay(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Callable[[], Computed] | None:
-        return self._recorder.find(partial(self._computed, tasks), state, share, tasks, self.training, self.replicas)
+        modes = tuple(module.training for module in self.modules())
+        return self._recorder.find(partial(self._computed, tasks), state, share, tasks, modes, self.replicas)
 
     def _computed(self, tasks: int, share: TaskBatch) -> Computed:
         """A share's part in the mean over all tasks."""

@@ -8,10 +8,11 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule, Node
 from torch.random import fork_rng
 
 from metavox.errors import ConfigError
@@ -26,8 +27,9 @@ Program = Callable[..., Any]
 SHAPES = 16
 """The first so many are recorded, so that memory has an end where every batch has another shape."""
 
-ERROR = 1e-2
-"""The relative difference above which a replay is not what was recorded; torch.compile rounds half precision anew."""
+ERROR = {"replayed": 1e-5, "compiled": 1e-2}
+"""The relative difference of a tensor above which it is another one: a GPU may add in another order, torch.compile
+rounds half precision anew."""
 
 log = logging.getLogger(__name__)
 
@@ -56,40 +58,44 @@ class Recorder:
 
         `more` is what else the operations depend on. Raises ConfigError for what torch.compile cannot compile.
         """
-        if self.after is None or torch.is_autocast_enabled(batch.support.x.device.type):  # casts would be applied again
+        if self.after is None:
+            return None
+        if torch.is_autocast_enabled(batch.support.x.device.type):  # the recorded casts would be made again
+            if self.compiled:
+                raise ConfigError("inner.compile is not for mixed precision: leave it at false, or trainer.precision.")
             return None
         inputs = [*state, *(t for pairs in batch for t in pairs)]
         key = (more, *((t.shape, t.stride(), t.dtype, t.device, t.requires_grad) for t in inputs))
-        if key not in self._programs:
-            if key not in self._met and len(self._met) >= SHAPES:
-                return None
+        if key not in self._programs and (key in self._met or len(self._met) < SHAPES):
             self._met[key] += 1
-            if self._met[key] <= self.after:
-                return None
-            self._programs[key] = self._record(compute, inputs)
-        program = self._programs[key]
+            if self._met[key] > self.after:
+                self._record(key, self.after, compute, inputs)
+        program = self._programs.get(key)
         return None if program is None else lambda: replayed(program, inputs)
 
-    def _record(self, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> Program | None:
-        from torch.fx.experimental.proxy_tensor import make_fx  # late: half a second that adapt.py does not need
-
-        def operations(*tensors: Tensor) -> tuple[Tensor | None, ...]:
+    def _record(self, key: Any, after: int, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> None:
+        def operations(*tensors: Tensor) -> list[Tensor | None]:
             losses, gradients = compute(TaskBatch(Pairs(*tensors[-6:-3]), Pairs(*tensors[-3:])))
-            return losses, *gradients
+            return [losses, *gradients]
 
+        devices = [inputs[-1].device] if inputs[-1].device.type == "cuda" else []
+        with fork_rng(devices):
+            expected = operations(*inputs)
+        if not all(t is None or t.isfinite().all() for t in expected):  # with a diverged task nothing can be compared
+            self._met[key] = min(0, after - 8)  # again later: an algorithm may lose a task in every batch
+            return
+        kind = "compiled" if self.compiled else "replayed"
         try:
-            with fork_rng():
-                program: Program = make_fx(operations)(*inputs)
+            with fork_rng(devices):
+                program = recorded(operations, inputs)
             program = torch.compile(program, dynamic=False) if self.compiled else program
-            with fork_rng():
-                found = replayed(program, inputs)
-            with fork_rng():
-                expected = operations(*inputs)
-            error = relative_error(found[1], expected[1:])
-            if error > ERROR:
+            with fork_rng(devices):
+                losses, gradients = replayed(program, inputs)
+            error = difference([losses, *gradients], expected)
+            if not error <= ERROR[kind]:
                 raise RuntimeError(f"computed again, it is another one (relative difference {error:.0e})")
-            log.info("The meta-gradient is %s from here on.", "compiled" if self.compiled else "replayed")
-            return program
+            self._programs[key] = program
+            log.info("The meta-gradient of %s frames is %s from here on.", list(inputs[-1].shape), kind)
         except Exception as error:  # whatever it is: the step itself will show it, where it is the step's own
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             if self.compiled:
@@ -97,8 +103,30 @@ class Recorder:
                     f"The meta-gradient cannot be compiled: {reason}. Set algorithm.inner.compile=false; on a "
                     "processor torch.compile needs a C++ compiler (g++)."
                 ) from error
-            log.info("The meta-gradient cannot be recorded and is computed step by step: %s", reason)
-            return None
+            if None not in self._programs.values():
+                log.info("The meta-gradient cannot be recorded and is computed step by step: %s", reason)
+            self._programs[key] = None
+
+
+def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> Program:
+    """The operations as a program of tensor operations. Raises RuntimeError where they depend on values."""
+    from torch.fx.experimental.proxy_tensor import make_fx  # late: half a second that adapt.py does not need
+
+    # Views of the batch: a tensor that is in it twice would be taken for one.
+    program = make_fx(operations)(*inputs[:-6], *(t.view_as(t) for t in inputs[-6:]))
+    for node in program.graph.nodes:
+        if torch.Tag.dynamic_output_shape in getattr(node.target, "tags", ()) and not indexed_by_numbers(program, node):
+            raise RuntimeError(f"how many numbers {node.target} gives depends on the batch's values")
+    return program
+
+
+def indexed_by_numbers(program: GraphModule, node: Node) -> bool:
+    """Whether an operation looks up rows by their numbers, not by a mask."""
+    if node.target is not torch.ops.aten.index.Tensor:
+        return False
+    used = [i for i in cast("Sequence[Node | None]", node.args[1]) if i is not None]
+    found = [getattr(program, str(i.target)) if i.op == "get_attr" else i.meta["val"] for i in used]
+    return all(t.dtype != torch.bool for t in found)
 
 
 def replayed(program: Program, inputs: Sequence[Tensor]) -> Computed:
@@ -108,9 +136,11 @@ def replayed(program: Program, inputs: Sequence[Tensor]) -> Computed:
     return losses, gradients
 
 
-def relative_error(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> float:
-    """|found - expected| / |expected| over all tensors; 0 where the expected is not finite."""
-    pairs = [(a, b) for a, b in zip(found, expected, strict=True) if a is not None and b is not None]
-    size = sum(float(b.double().square().sum()) for _, b in pairs)
-    off = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs)
-    return (off / size) ** 0.5 if 0 < size < math.inf else 0.0
+def difference(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> float:
+    """The largest |found - expected| / |expected| of a tensor; of a tiny one, against a thousandth of all together."""
+    if [t is None for t in found] != [t is None for t in expected]:
+        return math.inf
+    pairs = [(a.double(), b.double()) for a, b in zip(found, expected, strict=True) if a is not None and b is not None]
+    least = 1e-3 * sum(float(b.square().sum()) for _, b in pairs) ** 0.5
+    errors = torch.tensor([float((a - b).norm()) / max(float(b.norm()), least, 1e-30) for a, b in pairs])
+    return float(errors.max())  # NaN where one is

@@ -40,8 +40,8 @@ def shares(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
         yield TaskBatch(*(Pairs(*(t[first : first + size] for t in pairs)) for pairs in batch))
 
 
-def summed(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The mean loss with the sum of the parts' gradients as its gradient, and the losses [B], detached.
+def summed(parts: Iterable[Computed], parameters: Sequence[Tensor], replicas: int) -> tuple[Tensor, Tensor]:
+    """The mean loss (summed over replicas), its gradient the sum of the parts' gradients, and the losses [B], detached.
 
     Where the parts are computed one after the other, memory is that of one.
     """
@@ -51,7 +51,7 @@ def summed(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple[Ten
         total = [g if t is None else t if g is None else t + g for t, g in zip(total, grads, strict=True)]
         losses.append(part)
     found = torch.cat(losses)
-    return KnownGradient.apply(found.mean(), total, *parameters), found
+    return KnownGradient.apply(found.mean() * replicas, total, *parameters), found
 
 
 class KnownGradient(Function):
