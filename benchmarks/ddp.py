@@ -28,6 +28,7 @@ from metavox.algorithms.reptile import Reptile
 from metavox.learner.shares import joined
 from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.sizes import share
+from metavox.workers import end_ddp
 
 CELLS = [
     Cell("reptile", "window", 320, 16),  # the default: 5 segments of 64 frames
@@ -119,7 +120,7 @@ def work(rank: int, processes: int, meeting: str, seconds: float, cells: list[Ce
             name = f"| {cell.algorithm} | {cell.model} | {cell.frames} | {cell.tasks} | {cell.steps}"
             rates = f"{1 / clock:.1f} | {1 / several:.1f} | {clock / several / processes:.0%}"
             print(f"{name} | {rates} | {processor / busiest / processes:.0%} |", flush=True)
-    distributed.destroy_process_group()
+    end_ddp()
 
 
 def main() -> None:

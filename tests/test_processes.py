@@ -31,6 +31,7 @@ from metavox.learner.shares import joined
 from metavox.models.mlp import MLP
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sinusoid_data import SinusoidData
+from metavox.workers import end_ddp
 
 def trained(folder, processes, epochs, last=None):
     torch.manual_seed(0)
@@ -58,6 +59,7 @@ if __name__ == "__main__":
     torch.distributed.all_reduce(slope)
     if trainer.global_rank == 0:
         torch.save([slope / 2, total, metrics["diverged"]], f"{folder}/joined.pt")
+    end_ddp()
 """
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.app import hydra_errors
 from metavox.app.arguments import quoted
 from metavox.errors import ConfigError, MetavoxError
-from metavox.workers import end_with_parent, threads_wait_briefly
+from metavox.workers import end_ddp, end_with_parent, threads_wait_briefly
 
 threads_wait_briefly()
 
@@ -88,6 +88,7 @@ def launch(main: Callable[[], object], name: str) -> None:
         sys.argv[1:] = recalled(sys.argv[1:])
         main()
         sys.stdout.flush()
+        end_ddp()
     except BrokenPipeError:  # --help | head has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
