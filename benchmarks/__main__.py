@@ -34,7 +34,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tolerance", type=float, default=1e-4, help="relative, of a meta-gradient")
     parser.add_argument("--no-memory", action="store_true", help="do not measure peak memory")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks"))
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if "ours" not in args.sides:
+        parser.error("--sides: name ours too, which the others are compared with")
+    return args
 
 
 def chosen(args: argparse.Namespace) -> list[cells.Cell]:

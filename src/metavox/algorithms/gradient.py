@@ -29,8 +29,8 @@ class InnerLoop:
     Of the vectorised engine: `checkpoint` keeps no activations of an inner step for the outer gradient but computes
     them twice; `bfloat16` takes the inner steps' matrix products in half precision; `tasks_at_once` in training is how
     many tasks go through the whole inner loop together (None: what a processor's cache can use, on a GPU all);
-    `record` batches (or shares of one) of a shape, and the operations of the meta-gradient are replayed without
-    autograd, to the same bits (`recording`; None: never); `compile` hands them to torch.compile, from the first one on.
+    `record` batches of a shape, and the operations of the meta-gradient are replayed without autograd, to the same
+    bits (`recording`; None: never); `compile` hands them to torch.compile, from the first one on.
     """
 
     lr: float = 0.1
@@ -111,12 +111,12 @@ class GradientAlgorithm(MetaAlgorithm):
         if not torch.is_grad_enabled():
             return super().mean_loss(batch)
         tasks, state = len(batch.support.x), [*self.parameters(), *self.buffers()]
-        size = self._at_once(batch)
-        whole = self._replay(batch, tasks, state) if size == tasks else None
-        if size == tasks and whole is None:
+        parts = list(shares(batch, self._at_once(batch)))  # of one size, the last perhaps of another
+        replays = {n: self._replay(part, tasks, state) for n, part in {len(p.support.x): p for p in parts}.items()}
+        if len(parts) == 1 and replays[tasks] is None:
             return super().mean_loss(batch)
-        parts = [whole()] if whole else (self._gradients(share, tasks, state) for share in shares(batch, size))
-        return summed(parts, [p for p in state if p.requires_grad], self.replicas)
+        found = ((replays[len(p.support.x)] or partial(self._computed, tasks))(p) for p in parts)
+        return summed(found, [p for p in state if p.requires_grad], self.replicas)
 
     def _at_once(self, batch: TaskBatch) -> int:
         """How many tasks go through the inner loop together."""
@@ -125,11 +125,7 @@ class GradientAlgorithm(MetaAlgorithm):
             return tasks
         return min(tasks, self.inner.tasks_at_once or at_once(batch, self.inner.compile))
 
-    def _gradients(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Computed:
-        replay = self._replay(share, tasks, state)
-        return replay() if replay else self._computed(tasks, share)
-
-    def _replay(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Callable[[], Computed] | None:
+    def _replay(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Callable[[TaskBatch], Computed] | None:
         modes = tuple(module.training for module in self.modules())
         return self._recorder.find(partial(self._computed, tasks), state, share, tasks, modes, self.replicas)
 

@@ -53,8 +53,8 @@ class Recorder:
 
     def find(
         self, compute: Callable[[TaskBatch], Computed], state: Iterable[Tensor], batch: TaskBatch, *more: Any
-    ) -> Callable[[], Computed] | None:
-        """`compute(batch)` as a replay, None where it is not recorded (yet).
+    ) -> Callable[[TaskBatch], Computed] | None:
+        """`compute` as a replay, for this batch and others of its shapes; None where it is not recorded (yet).
 
         `more` is what else the operations depend on. Raises ConfigError for what torch.compile cannot compile.
         """
@@ -64,14 +64,15 @@ class Recorder:
             if self.compiled:
                 raise ConfigError("inner.compile is not for mixed precision: leave it at false, or trainer.precision.")
             return None
-        inputs = [*state, *(t for pairs in batch for t in pairs)]
+        state = list(state)
+        inputs = [*state, *tensors(batch)]
         key = (more, *((t.shape, t.stride(), t.dtype, t.device, t.requires_grad) for t in inputs))
         if key not in self._programs and (key in self._met or len(self._met) < SHAPES):
             self._met[key] += 1
             if self._met[key] > self.after:
                 self._record(key, self.after, compute, inputs)
         program = self._programs.get(key)
-        return None if program is None else lambda: replayed(program, inputs)
+        return None if program is None else lambda batch: replayed(program, [*state, *tensors(batch)])
 
     def _record(self, key: Any, after: int, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> None:
         def operations(*tensors: Tensor) -> list[Tensor | None]:
@@ -88,7 +89,11 @@ class Recorder:
         try:
             with fork_rng(devices):
                 program = recorded(operations, inputs)
-            program = torch.compile(program, dynamic=False) if self.compiled else program
+            if (
+                self.compiled
+            ):  # on a processor the calls, too, are compiled: in Python they take a tenth of a small step
+                options: dict[str, Any] = {"cpp_wrapper": inputs[-1].device.type == "cpu"}
+                program = torch.compile(program, dynamic=False, options=options)
             with fork_rng(devices):
                 losses, gradients = replayed(program, inputs)
             error = difference([losses, *gradients], expected)
@@ -106,6 +111,11 @@ class Recorder:
             if None not in self._programs.values():
                 log.info("The meta-gradient cannot be recorded and is computed step by step: %s", reason)
             self._programs[key] = None
+
+
+def tensors(batch: TaskBatch) -> list[Tensor]:
+    """The six of a batch."""
+    return [t for pairs in batch for t in pairs]
 
 
 def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> Program:

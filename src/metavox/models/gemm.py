@@ -43,7 +43,7 @@ class TaskGemmGradients(Function):
         s = g if y is None else torch.ops.aten.threshold_backward(g, y, 0)
         ctx.save_for_backward(s, x, weight, y)
         ctx.set_materialize_grads(False)
-        return torch.bmm(s, weight) if of_x else None, torch.bmm(s.mT, x), s.sum(1)
+        return torch.bmm(s, weight) if of_x else None, by_weights(s, x), s.sum(1)
 
     @staticmethod
     @once_differentiable
@@ -58,5 +58,10 @@ class TaskGemmGradients(Function):
         if y is not None:
             torch.ops.aten.threshold_backward.grad_input(by_s, y, 0, grad_input=by_s)
         by_x = torch.bmm(s, vw) if vw is not None and ctx.needs_input_grad[1] else None
-        by_weight = None if vx is None else torch.bmm(s.mT, vx)
+        by_weight = None if vx is None else by_weights(s, vx)
         return by_s, by_x, by_weight, None, None
+
+
+def by_weights(s: Tensor, x: Tensor) -> Tensor:
+    """s [G, N, out], x [G, N, in] -> s' x, [G, out, in]; its rows the longer side, which fills registers better."""
+    return torch.bmm(x.mT, s).mT if x.shape[-1] < s.shape[-1] else torch.bmm(s.mT, x)
