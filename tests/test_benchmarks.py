@@ -67,3 +67,9 @@ def test_the_profile_names_every_product(capsys: pytest.CaptureFixture[str], mon
     profile.main()
     table = capsys.readouterr().out
     assert next(line for line in table.splitlines() if "matrix products" in line).split("|")[3].strip() == "10"
+
+
+def test_ratios_need_our_own_side(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        program.main(["--quick", "--sides", "higher"])
+    assert "name ours too" in capsys.readouterr().err

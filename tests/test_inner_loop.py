@@ -14,6 +14,7 @@ from metavox.algorithms.loss import masked_mse, slope_weights
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.shares import COMPILED, FRAMES, at_once
 from metavox.errors import ConfigError
+from metavox.models import gemm
 from metavox.models.gemm import TaskGemm
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch
@@ -49,8 +50,10 @@ def kept(compute: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("relu", [False, True])
-def test_first_and_second_derivatives_of_the_linear_map(relu: bool) -> None:
+@pytest.mark.parametrize("many", [5, 6])  # rows: the weights' gradient is another product from there
+def test_first_and_second_derivatives_of_the_linear_map(many: int, relu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(gemm, "MANY", many)
     parts = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((2, 5, 3), (2, 4, 3), (2, 4))]
     plain = torch.baddbmm(parts[2].unsqueeze(1), parts[0], parts[1].mT)
     torch.testing.assert_close(TaskGemm.apply(*parts, relu), plain.relu() if relu else plain)

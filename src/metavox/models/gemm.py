@@ -12,6 +12,9 @@ from torch.autograd.function import Function, once_differentiable
 
 Gradient = Tensor | None
 
+MANY = 512
+"""Rows from which a faster product is worth a transposed result, by which weights are updated slower."""
+
 
 class TaskGemm(Function):
     """x [G, N, in], weight [G, out, in], bias [G, out] -> x W' + b, [G, N, out]; where `relu`, its positive part.
@@ -63,5 +66,5 @@ class TaskGemmGradients(Function):
 
 
 def by_weights(s: Tensor, x: Tensor) -> Tensor:
-    """s [G, N, out], x [G, N, in] -> s' x, [G, out, in]; its rows the longer side, which fills registers better."""
-    return torch.bmm(x.mT, s).mT if x.shape[-1] < s.shape[-1] else torch.bmm(s.mT, x)
+    """s [G, N, out], x [G, N, in] -> s' x, [G, out, in]; of many rows as (x' s)' where that has the longer rows."""
+    return torch.bmm(x.mT, s).mT if x.shape[1] >= MANY and x.shape[2] < s.shape[2] else torch.bmm(s.mT, x)
