@@ -7,7 +7,7 @@ which finds them, and Python, which asks for them; and torch.compile can take th
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -52,7 +52,7 @@ class Recorder:
         return Recorder, (self.after, self.compiled)
 
     def find(
-        self, compute: Callable[[TaskBatch], Computed], state: Iterable[Tensor], batch: TaskBatch, *more: Any
+        self, compute: Callable[[TaskBatch], Computed], state: Sequence[Tensor], batch: TaskBatch, *more: Any
     ) -> Callable[[TaskBatch], Computed] | None:
         """`compute` as a replay, for this batch and others of its shapes; None where it is not recorded (yet).
 
@@ -64,7 +64,6 @@ class Recorder:
             if self.compiled:
                 raise ConfigError("inner.compile is not for mixed precision: leave it at false, or trainer.precision.")
             return None
-        state = list(state)
         inputs = [*state, *tensors(batch)]
         key = (more, *((t.shape, t.stride(), t.dtype, t.device, t.requires_grad) for t in inputs))
         if key not in self._programs and (key in self._met or len(self._met) < SHAPES):
