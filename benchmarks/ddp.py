@@ -26,7 +26,7 @@ from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.reptile import Reptile
 from metavox.learner.shares import joined
-from metavox.tasks.batch import Pairs, TaskBatch
+from metavox.tasks.batch import TaskBatch
 from metavox.tasks.sizes import share
 from metavox.workers import end_ddp
 
@@ -81,7 +81,7 @@ def measure(cell: Cell, rank: int, processes: int, seconds: float) -> list[float
     alone, shared = algorithm(cell), DistributedDataParallel(OuterStep(algorithm(cell)), find_unused_parameters=True)
     whole = cell.batch("cpu")
     part = share(cell.tasks, Place(processes, rank))
-    mine = TaskBatch(*(Pairs(*(t[part] for t in pairs)) for pairs in whole))
+    mine = whole.take(part)
     one = _Alone(alone)
     best, end, rounds = torch.full((4,), torch.inf), time.monotonic() + seconds, 0
     while True:

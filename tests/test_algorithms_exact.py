@@ -255,7 +255,7 @@ def test_same_seed_same_bits(name: str) -> None:
 def test_replicas_are_separate_seeds(name: str) -> None:
     """Two seeds trained as one have the gradients of each alone, and the same adapted networks."""
     seeds, tasks = [build(name, seed=s).double() for s in (0, 1)], batch(tasks=4, dtype=DOUBLE)
-    shares = [TaskBatch(*(Pairs(*(t[s] for t in p)) for p in tasks)) for s in (slice(0, 2), slice(2, 4))]
+    shares = [tasks.take(s) for s in (slice(0, 2), slice(2, 4))]
     together = replicated(seeds)
     meta_gradient(together, tasks)
     for r, alone in enumerate(seeds):

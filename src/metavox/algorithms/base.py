@@ -85,8 +85,9 @@ class MetaAlgorithm(nn.Module):
         """
         loss, losses = self.mean_loss(batch)
         lost = diverged(losses, self.limit)
-        loss = self._without(batch, lost) if lost.any() else loss
-        self._lost = self._lost + 1 if lost.all() else 0
+        count = int(lost.sum())  # the one number that a GPU is waited for
+        loss = self._without(batch, lost) if count else loss
+        self._lost = self._lost + 1 if count == len(lost) else 0
         if self._lost >= PATIENCE:
             raise ConfigError(
                 f"The inner loop diverged on every task of {PATIENCE} meta-batches in a row: lower the inner learning "
@@ -107,7 +108,7 @@ class MetaAlgorithm(nn.Module):
         rows = torch.arange(len(lost), device=lost.device).view_as(kept)
         first = rows.gather(1, kept.int().argmax(1, keepdim=True))  # a task that converged, of each replica
         rows = torch.where(kept, rows, first).flatten()
-        losses = self.task_losses(TaskBatch(*(Pairs(*(t[rows] for t in pairs)) for pairs in batch)))
+        losses = self.task_losses(batch.take(rows))
         return (losses.view_as(kept) * kept).sum(1).div(kept.sum(1)).sum()
 
 

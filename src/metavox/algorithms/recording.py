@@ -87,11 +87,8 @@ class Recorder:
         kind = "compiled" if self.compiled else "replayed"
         try:
             with fork_rng(devices):
-                program = recorded(operations, inputs)
-            if self.compiled:
-                # On a processor C++ calls the kernels: Python takes a twentieth of a small step for it.
-                options: dict[str, Any] = {"cpp_wrapper": inputs[-1].device.type == "cpu"}
-                program = torch.compile(program, dynamic=False, options=options)
+                graph = recorded(operations, inputs)
+            program = compiled(graph, inputs) if self.compiled else graph
             with fork_rng(devices):
                 losses, gradients = replayed(program, inputs)
             error = difference([losses, *gradients], expected)
@@ -116,7 +113,7 @@ def tensors(batch: TaskBatch) -> list[Tensor]:
     return [t for pairs in batch for t in pairs]
 
 
-def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> Program:
+def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> GraphModule:
     """The operations as a program of tensor operations. Raises RuntimeError where they depend on values."""
     from torch.fx.experimental.proxy_tensor import make_fx  # late: half a second that adapt.py does not need
 
@@ -126,6 +123,21 @@ def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> Progra
         if torch.Tag.dynamic_output_shape in getattr(node.target, "tags", ()) and not indexed_by_numbers(program, node):
             raise RuntimeError(f"how many numbers {node.target} gives depends on the batch's values")
     return program
+
+
+def compiled(program: GraphModule, inputs: Sequence[Tensor]) -> Program:
+    """The same by the code generator of torch.compile; nobody but the caller checks that tensors are like these.
+
+    torch.compile itself would record once more, and check the tensors in each call, as the key of `Recorder` has.
+    """
+    from torch import _inductor
+
+    for node in program.graph.nodes:
+        node.meta.clear()  # stand-ins for the tensors of the recording, which it would not mix with those of its own
+    # On a processor C++ calls the kernels: Python takes a twentieth of a small step for it.
+    options = {"cpp_wrapper": inputs[-1].device.type == "cpu"}
+    with torch.no_grad():
+        return cast("Program", _inductor.compile(program, list(inputs), options))
 
 
 def indexed_by_numbers(program: GraphModule, node: Node) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
 from metavox.algorithms.recording import Computed
-from metavox.tasks.batch import Pairs, TaskBatch
+from metavox.tasks.batch import TaskBatch
 
 FRAMES = 8192
 """Of all tasks of a share on a processor. More do not fit its cache, and as buffers above 32 MB they are fetched from
@@ -37,7 +37,7 @@ def at_once(batch: TaskBatch, compiled: bool = False) -> int:
 def shares(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
     """The tasks in order, `size` at a time."""
     for first in range(0, len(batch.support.x), size):
-        yield TaskBatch(*(Pairs(*(t[first : first + size] for t in pairs)) for pairs in batch))
+        yield batch.take(slice(first, first + size))
 
 
 def summed(parts: Iterable[Computed], parameters: Sequence[Tensor], replicas: int) -> tuple[Tensor, Tensor]:

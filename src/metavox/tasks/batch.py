@@ -16,3 +16,7 @@ class Pairs(NamedTuple):
 class TaskBatch(NamedTuple):
     support: Pairs
     query: Pairs
+
+    def take(self, rows: slice | Tensor) -> "TaskBatch":
+        """Some of the tasks."""
+        return TaskBatch(*(Pairs(*(t[rows] for t in pairs)) for pairs in self))

@@ -50,7 +50,7 @@ class SinusoidData(pl.LightningDataModule):
 
         def draw(i: int) -> TaskBatch:
             whole = self.sines.batch(first + i, self.meta_batch, self.shots, self.queries)
-            return TaskBatch(*(Pairs(*(t[part] for t in pairs)) for pairs in whole))
+            return whole.take(part)
 
         return DataLoader(_Drawn(draw, self.steps_per_epoch), batch_size=None)
 
