@@ -1,6 +1,11 @@
 """Who is measured: each side computes the meta-gradient of a cell by its own means, from the same weights and batch."""
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -12,7 +17,7 @@ from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.meta_sgd import MetaSGD
 from metavox.algorithms.reptile import Reptile
-from metavox.tasks.batch import TaskBatch
+from metavox.tasks.batch import Pairs, TaskBatch
 
 Side = Callable[[], dict[str, Tensor]]
 """One meta-step: the meta-gradient by the name of the network's parameter."""
@@ -78,32 +83,54 @@ def plain_vmap(cell: Cell, batch: TaskBatch) -> Side:
 
 
 def learn2learn(cell: Cell, batch: TaskBatch) -> Side | None:
-    """learn2learn's clone and adapt, task by task, where that package can be imported.
+    """learn2learn's MAML (of the head alone for ANIL) and Meta-SGD, task by task; None where it is absent, for Reptile.
 
-    Untested: it builds on no Python that metavox supports. None where it is absent or has no such algorithm.
+    As in its examples: clone, adapt to the support loss, backward of the query loss, gradients added up.
     """
-    try:
-        import learn2learn as l2l
-    except ImportError:
+    algorithms = published()
+    if algorithms is None or cell.algorithm == "reptile":
         return None
     model = cell.network().to(batch.support.x.device)
-    if cell.algorithm in ("maml", "fomaml"):
-        learner = l2l.algorithms.MAML(model, lr=LR, first_order=cell.algorithm == "fomaml")
-    elif cell.algorithm == "meta_sgd":
-        learner = l2l.algorithms.MetaSGD(model, lr=LR)
+    anil = cell.algorithm == "anil"
+    maml, meta_sgd = algorithms
+    if cell.algorithm == "meta_sgd":
+        learner = meta_sgd(model, lr=LR)
     else:
-        return None
+        learner = maml(model.head if anil else model, lr=LR, first_order=cell.algorithm == "fomaml")
 
     def step() -> dict[str, Tensor]:
-        learner.zero_grad()
+        model.zero_grad()
         for b in range(cell.tasks):
             clone = learner.clone()
+
+            def loss(pairs: Pairs, clone: Any = clone, b: int = b) -> Tensor:
+                x, y = pairs.x[b], pairs.y[b]
+                y_hat = x + clone(model.features(x)) if anil else clone(x)
+                return (y_hat - y).square().mean()
+
             for _ in range(cell.steps):
-                clone.adapt((clone(batch.support.x[b]) - batch.support.y[b]).square().mean())
-            ((clone(batch.query.x[b]) - batch.query.y[b]).square().mean() / cell.tasks).backward()
+                clone.adapt(loss(batch.support))
+            (loss(batch.query) / cell.tasks).backward()
         return {name: p.grad for name, p in model.named_parameters()}
 
     return step
+
+
+def published() -> tuple[Any, Any] | None:
+    """MAML and MetaSGD of learn2learn where it is on Python's path, installed or as a checkout of its repository.
+
+    Only their own files are run, which need torch alone: the package imports compiled parts and libraries that build on
+    no Python that metavox supports.
+    """
+    if "learn2learn" not in sys.modules:
+        found = find_spec("learn2learn")
+        if found is None or not found.submodule_search_locations:
+            return None
+        root = Path(next(iter(found.submodule_search_locations)))
+        for name, folder in (("learn2learn", root), ("learn2learn.algorithms", root / "algorithms")):
+            sys.modules[name] = ModuleType(name)
+            sys.modules[name].__path__ = [str(folder)]
+    return import_module("learn2learn.algorithms.maml").MAML, import_module("learn2learn.algorithms.meta_sgd").MetaSGD
 
 
 def straight_line(cell: Cell, batch: TaskBatch) -> Side | None:

@@ -1,6 +1,7 @@
 """The benchmark runs, its sides compute the same, and its check of that can fail."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,47 @@ def test_ratios_need_our_own_side(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         program.main(["--quick", "--sides", "higher"])
     assert "name ours too" in capsys.readouterr().err
+
+
+LEARNER = """
+from torch import nn
+from torch.autograd import grad
+from torch.func import functional_call
+
+class MAML(nn.Module):
+    def __init__(self, module, lr, first_order=False):
+        super().__init__()
+        self.module, self.lr, self.first_order = module, lr, first_order
+    def clone(self):
+        self.fast = dict(self.module.named_parameters())
+        return self
+    def forward(self, x):
+        return functional_call(self.module, self.fast, (x,))
+    def adapt(self, loss):
+        found = grad(loss, list(self.fast.values()), create_graph=not self.first_order)
+        self.fast = {n: p - self.lr * g for (n, p), g in zip(self.fast.items(), found, strict=True)}
+
+MetaSGD = MAML
+"""
+
+
+def test_learn2learn_is_measured_from_a_checkout_that_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in with its names, so this shows how it is found and called; docs/performance.md has the real one."""
+    folder = tmp_path / "learn2learn" / "algorithms"
+    folder.mkdir(parents=True)
+    (tmp_path / "learn2learn" / "__init__.py").write_text("raise RuntimeError('compiled parts')")
+    for name in ("maml", "meta_sgd"):
+        (folder / f"{name}.py").write_text(LEARNER)
+    assert sides.learn2learn(Cell(), Cell().batch("cpu")) is None  # not there yet
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        for algorithm in ALGORITHMS:
+            cell = Cell(algorithm, "conv", frames=6, tasks=2, steps=2)
+            found = measure.errors(measure.build(cell, ["higher", "learn2learn"], "cpu"))
+            assert ("learn2learn" in found) == (algorithm != "reptile")
+            assert max(found.values()) < 1e-5
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "learn2learn"]:
+            del sys.modules[name]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
 from metavox.algorithms import recording
 from metavox.algorithms.engines.base import State
@@ -215,16 +216,16 @@ def test_what_cannot_be_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(*args: Any, **more: Any) -> None:
         raise RuntimeError("No working C++ compiler found\nin many lines")
 
-    monkeypatch.setattr("torch._inductor.compile", broken)
+    monkeypatch.setattr("torch._inductor.standalone_compile", broken)
     with pytest.raises(ConfigError, match=r"No working C\+\+ compiler found\. Set algorithm\.inner\.compile=false"):
         build("maml", "algorithm.inner.compile=true").outer_loss(batch())
 
 
 def test_a_compiled_program_that_computes_another_gradient_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(program: Any, *more: Any) -> Any:
+    def wrong(program: Any, *more: Any, **options: Any) -> Any:
         return lambda *inputs: [t if t is None else 1.1 * t for t in program(*inputs)]
 
-    monkeypatch.setattr("torch._inductor.compile", wrong)
+    monkeypatch.setattr("torch._inductor.standalone_compile", wrong)
     with pytest.raises(ConfigError, match="relative difference 1e-01"):
         build("maml", "algorithm.inner.compile=true").outer_loss(batch())
 
@@ -238,6 +239,9 @@ def test_compiled_it_is_the_same() -> None:
     for a, b in zip(trained(eager, batches), trained(compiled, batches), strict=True):
         torch.testing.assert_close(a, b)
     assert programs(compiled) == [True]
+    hits = counters["inductor"]["fxgraph_cache_hit"]
+    build("alfa", "algorithm.inner.compile=true").train().outer_loss(batches[0])  # as another process would
+    assert counters["inductor"]["fxgraph_cache_hit"] == hits + 1
 
 
 def test_a_recorder_keeps_no_batch() -> None:
@@ -246,7 +250,7 @@ def test_a_recorder_keeps_no_batch() -> None:
 
     def compute(share: TaskBatch) -> recording.Computed:
         losses = (share.support.x * parameter).square().mean((1, 2, 3))
-        return losses.detach(), list(torch.autograd.grad(losses.sum(), [parameter]))
+        return [losses.detach(), losses.sum().detach(), *torch.autograd.grad(losses.sum(), [parameter])]
 
     replay = recorder.find(compute, [parameter], tasks)
     assert replay is not None

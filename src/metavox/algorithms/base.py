@@ -1,5 +1,6 @@
 """The one interface of every algorithm, baselines included."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from metavox.algorithms.engines.base import Engine
 from metavox.algorithms.engines.higher import Higher
 from metavox.algorithms.engines.vectorised import Vectorised
-from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
+from metavox.algorithms.loss import EXPLODED, masked_mse
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
@@ -84,18 +85,18 @@ class MetaAlgorithm(nn.Module):
         whole meta-batches keep diverging.
         """
         loss, losses = self.mean_loss(batch)
-        lost = diverged(losses, self.limit)
-        count = int(lost.sum())  # the one number that a GPU is waited for
-        loss = self._without(batch, lost) if count else loss
-        self._lost = self._lost + 1 if count == len(lost) else 0
+        # A GPU is waited for once, and some numbers are compared faster than tensors of them.
+        lost = [not (math.isfinite(value) and value <= self.limit) for value in losses.tolist()]
+        loss = self._without(batch, torch.tensor(lost, device=losses.device)) if any(lost) else loss
+        self._lost = self._lost + 1 if all(lost) else 0
         if self._lost >= PATIENCE:
             raise ConfigError(
                 f"The inner loop diverged on every task of {PATIENCE} meta-batches in a row: lower the inner learning "
                 "rate, take fewer inner steps, or clip the inner gradient."
             )
         if self.training:
-            self.outer_steps += 1
-        return loss, {"diverged": lost.float().mean()}
+            self.outer_steps.add_(1)
+        return loss, {"diverged": torch.tensor(sum(lost) / len(lost), device=losses.device)}
 
     def _without(self, batch: TaskBatch, lost: Tensor) -> Tensor:
         """The outer loss of the other tasks, computed afresh: in a backward pass 0 * NaN is NaN, so masking is no way.

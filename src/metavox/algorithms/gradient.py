@@ -111,12 +111,12 @@ class GradientAlgorithm(MetaAlgorithm):
         if not torch.is_grad_enabled():
             return super().mean_loss(batch)
         tasks, state = len(batch.support.x), [*self.parameters(), *self.buffers()]
-        parts = list(shares(batch, self._at_once(batch)))  # of one size, the last perhaps of another
+        parts = shares(batch, self._at_once(batch))  # of one size, the last perhaps of another
         replays = {n: self._replay(part, tasks, state) for n, part in {len(p.support.x): p for p in parts}.items()}
         if len(parts) == 1 and replays[tasks] is None:
             return super().mean_loss(batch)
         found = ((replays[len(p.support.x)] or partial(self._computed, tasks))(p) for p in parts)
-        return summed(found, [p for p in state if p.requires_grad], self.replicas)
+        return summed(found, [p for p in state if p.requires_grad])
 
     def _at_once(self, batch: TaskBatch) -> int:
         """How many tasks go through the inner loop together."""
@@ -134,7 +134,7 @@ class GradientAlgorithm(MetaAlgorithm):
         losses = self.task_losses(share)
         learned = [p for p in self.parameters() if p.requires_grad]
         part = losses.sum() / tasks * self.replicas
-        return losses.detach(), list(torch.autograd.grad(part, learned, allow_unused=True))
+        return [losses.detach(), part.detach(), *torch.autograd.grad(part, learned, allow_unused=True)]
 
     def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.curve`."""

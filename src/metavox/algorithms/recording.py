@@ -18,11 +18,11 @@ from torch.random import fork_rng
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
-Computed = tuple[Tensor, list[Tensor | None]]
-"""The tasks' losses [B], detached, and the gradient of the outer loss by each parameter."""
+Computed = Sequence[Any]
+"""The tasks' losses [B], their part in the outer loss, and its gradient by each parameter (None where it has none)."""
 
 Program = Callable[..., Any]
-"""(parameters and buffers, the batch) -> losses and gradients."""
+"""(parameters and buffers, the batch) -> what was computed."""
 
 SHAPES = 16
 """The first so many are recorded, so that memory has an end where every batch has another shape."""
@@ -74,9 +74,8 @@ class Recorder:
         return None if program is None else lambda batch: replayed(program, [*state, *tensors(batch)])
 
     def _record(self, key: Any, after: int, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> None:
-        def operations(*tensors: Tensor) -> list[Tensor | None]:
-            losses, gradients = compute(TaskBatch(Pairs(*tensors[-6:-3]), Pairs(*tensors[-3:])))
-            return [losses, *gradients]
+        def operations(*tensors: Tensor) -> Computed:
+            return compute(TaskBatch(Pairs(*tensors[-6:-3]), Pairs(*tensors[-3:])))
 
         devices = [inputs[-1].device] if inputs[-1].device.type == "cuda" else []
         with fork_rng(devices):
@@ -90,8 +89,7 @@ class Recorder:
                 graph = recorded(operations, inputs)
             program = compiled(graph, inputs) if self.compiled else graph
             with fork_rng(devices):
-                losses, gradients = replayed(program, inputs)
-            error = difference([losses, *gradients], expected)
+                error = difference(replayed(program, inputs), expected)
             if not error <= ERROR[kind]:
                 raise RuntimeError(f"computed again, it is another one (relative difference {error:.0e})")
             self._programs[key] = program
@@ -128,7 +126,8 @@ def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> GraphM
 def compiled(program: GraphModule, inputs: Sequence[Tensor]) -> Program:
     """The same by the code generator of torch.compile; nobody but the caller checks that tensors are like these.
 
-    torch.compile itself would record once more, and check the tensors in each call, as the key of `Recorder` has.
+    torch.compile itself would record once more, and check the tensors in each call, as the key of `Recorder` has. What
+    was compiled once on a machine is found again by other processes, in torch's own cache.
     """
     from torch import _inductor
 
@@ -137,7 +136,9 @@ def compiled(program: GraphModule, inputs: Sequence[Tensor]) -> Program:
     # On a processor C++ calls the kernels: Python takes a twentieth of a small step for it.
     options = {"cpp_wrapper": inputs[-1].device.type == "cpu"}
     with torch.no_grad():
-        return cast("Program", _inductor.compile(program, list(inputs), options))
+        return _inductor.standalone_compile(
+            program, list(inputs), dynamic_shapes="from_example_inputs", options={"config_patches": options}
+        )
 
 
 def indexed_by_numbers(program: GraphModule, node: Node) -> bool:
@@ -152,8 +153,7 @@ def indexed_by_numbers(program: GraphModule, node: Node) -> bool:
 def replayed(program: Program, inputs: Sequence[Tensor]) -> Computed:
     """What the program makes of these tensors."""
     with torch.no_grad():
-        losses, *gradients = program(*inputs)
-    return losses, gradients
+        return cast("Computed", program(*inputs))
 
 
 def difference(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> float:

@@ -1,6 +1,6 @@
 """A meta-batch a few tasks at a time: what a share has computed is used for its gradient while it is in the cache."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
 from metavox.algorithms.recording import Computed
-from metavox.tasks.batch import TaskBatch
+from metavox.tasks.batch import Pairs, TaskBatch
 
 FRAMES = 8192
 """Of all tasks of a share on a processor. More do not fit its cache, and as buffers above 32 MB they are fetched from
@@ -34,24 +34,30 @@ def at_once(batch: TaskBatch, compiled: bool = False) -> int:
     return -(-tasks // count)
 
 
-def shares(batch: TaskBatch, size: int) -> Iterator[TaskBatch]:
+def shares(batch: TaskBatch, size: int) -> list[TaskBatch]:
     """The tasks in order, `size` at a time."""
-    for first in range(0, len(batch.support.x), size):
-        yield batch.take(slice(first, first + size))
+    support, query = (zip(*(t.split(size) for t in pairs), strict=True) for pairs in batch)
+    return [TaskBatch(Pairs(*s), Pairs(*q)) for s, q in zip(support, query, strict=True)]
 
 
-def summed(parts: Iterable[Computed], parameters: Sequence[Tensor], replicas: int) -> tuple[Tensor, Tensor]:
-    """The mean loss (summed over replicas), its gradient the sum of the parts' gradients, and the losses [B], detached.
+def summed(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The outer loss, with its gradient, as the sum of the shares', and the losses [B], detached.
 
     Where the parts are computed one after the other, memory is that of one.
     """
     losses: list[Tensor] = []
-    total: list[Tensor | None] = [None] * len(parameters)
-    for part, grads in parts:
-        total = [g if t is None else t if g is None else t + g for t, g in zip(total, grads, strict=True)]
+    total: Sequence[Tensor | None] = []
+    for part, *found in parts:  # a parameter that one share does not use, none does
+        total = each(torch._foreach_add, total, [t for t in found if t is not None]) if losses else found
         losses.append(part)
-    found = torch.cat(losses)
-    return KnownGradient.apply(found.mean() * replicas, total, *parameters), found
+    value, *gradients = total
+    return KnownGradient.apply(value, gradients, *parameters), torch.cat(losses)
+
+
+def each(operation: Callable[..., Iterable[Tensor]], gradients: Sequence[Tensor | None], *more: Any) -> list[Any]:
+    """An operation on a list of tensors, for a list with gaps."""
+    found = iter(operation([g for g in gradients if g is not None], *more))
+    return [None if g is None else next(found) for g in gradients]
 
 
 class KnownGradient(Function):
@@ -67,4 +73,4 @@ class KnownGradient(Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """g [] -> g times each gradient."""
-        return None, None, *(None if d is None else g * d for d in ctx.gradients)
+        return None, None, *each(torch._foreach_mul, ctx.gradients, g)

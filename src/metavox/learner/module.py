@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -86,7 +87,7 @@ class MetaLearner(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Leaves out a step whose gradient overflowed, though its loss did not: one would turn every weight to nan."""
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        finite = all(bool(torch.isfinite(g).all()) for g in grads)
+        finite = math.isfinite(get_total_norm(grads, math.inf))  # one number that a GPU is waited for
         self.log("train/overflown", float(not finite), batch_size=1)
         if not finite:
             optimizer.zero_grad()
