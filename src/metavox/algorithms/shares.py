@@ -10,9 +10,9 @@ from torch.autograd.function import Function, once_differentiable
 from metavox.algorithms.recording import Computed
 from metavox.tasks.batch import Pairs, TaskBatch
 
-FRAMES = 8192
-"""Of all tasks of a share on a processor. More do not fit its cache, and as buffers above 32 MB they are fetched from
-the operating system page by page every time (docs/performance.md)."""
+FRAMES = 4096
+"""Of all tasks of a share on a processor: twice as many are 10 to 30 % slower where they leave its cache, and buffers
+above 32 MB are fetched from the operating system page by page every time (docs/performance.md)."""
 
 COMPILED = 512
 """The same for a thread where compiled code hands share after share to it at no cost: what stays in its own cache."""
