@@ -85,7 +85,7 @@ class MetaAlgorithm(nn.Module):
         whole meta-batches keep diverging.
         """
         loss, losses = self.mean_loss(batch)
-        # A GPU is waited for once, and some numbers are compared faster than tensors of them.
+        # As `loss.diverged`, but with this limit and on numbers: a GPU is waited for once, a processor has less to do.
         lost = [not (math.isfinite(value) and value <= self.limit) for value in losses.tolist()]
         loss = self._without(batch, torch.tensor(lost, device=losses.device)) if any(lost) else loss
         self._lost = self._lost + 1 if all(lost) else 0

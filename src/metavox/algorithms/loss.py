@@ -21,6 +21,6 @@ def slope_weights(pairs: Pairs) -> Tensor:
     return (mask * (2 / pairs.y.shape[-1]) / mask.sum((-1, -2), keepdim=True)).unsqueeze(-1)
 
 
-def diverged(losses: Tensor, limit: float = EXPLODED) -> Tensor:
-    """losses [B] -> [B] bool, True where the loss is not a number, infinite or above the limit."""
-    return ~(torch.isfinite(losses) & (losses <= limit))
+def diverged(losses: Tensor) -> Tensor:
+    """losses [B] -> [B] bool, True where the loss is not a number, infinite or above EXPLODED."""
+    return ~(torch.isfinite(losses) & (losses <= EXPLODED))

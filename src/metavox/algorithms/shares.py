@@ -11,7 +11,7 @@ from metavox.algorithms.recording import Computed
 from metavox.tasks.batch import Pairs, TaskBatch
 
 FRAMES = 4096
-"""Of all tasks of a share on a processor: twice as many are 10 to 30 % slower where they leave its cache, and buffers
+"""Of all tasks of a share on a processor: twice as many are up to 28 % slower where they leave its cache, and buffers
 above 32 MB are fetched from the operating system page by page every time (docs/performance.md)."""
 
 COMPILED = 512
