@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers and the programs that they start share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -53,7 +56,7 @@ SMALL = (
 def train_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[TrainHere]:
-    """train.py within this process, which has torch already: for what ends before a job starts."""
+    """train.py within this process, which has torch already: for what ends early."""
     root = logging.getLogger()
     before, raising = root.handlers[:], logging.raiseExceptions
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # train.py sets it
@@ -68,4 +71,6 @@ def train_here(
 
     yield call
     GlobalHydra.instance().clear()
+    for handler in set(root.handlers) - set(before):
+        handler.close()
     root.handlers, logging.raiseExceptions = before, raising

@@ -10,6 +10,15 @@ from benchmarks import __main__ as program
 from benchmarks import measure, profile, report, sides
 from benchmarks.cells import ALGORITHMS, MODELS, Cell, selection
 
+from metavox.models.conv import ConvNet
+from metavox.models.gru import GRUNet
+from metavox.models.transformer import Transformer
+
+SMALL_NETWORKS = {  # fewer operations to record; the benchmark itself checks those that it measures
+    "conv": lambda: ConvNet(24, 24, channels=6, dilations=[1, 2]),
+    "gru": lambda: GRUNet(24, 24, hidden=4, block=2, reach=1),
+    "transformer": lambda: Transformer(24, 24, channels=6, heads=2, layers=1),
+}
 SMALLEST = ["--frames", "4", "--tasks", "2", "--steps", "1", "--seconds", "0.01", "--device", "cpu"]
 
 
@@ -26,9 +35,10 @@ def test_the_smallest_cell_is_measured_and_written(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of the GRU's windows
-def test_all_sides_compute_the_same_meta_gradient(algorithm: str, model: str) -> None:
+def test_all_sides_compute_the_same_meta_gradient(algorithm: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, model, SMALL_NETWORKS.get(model, MODELS[model]))
     cell = Cell(algorithm, model, frames=6, tasks=2, steps=2)
-    found = measure.errors(measure.build(cell, ["higher", "ours", "vmap", "straight", "checkpoint"], "cpu"))
+    found = measure.errors(measure.build(cell, ["higher", "ours", "vmap", "straight"], "cpu"))
     assert max(found.values()) < 1e-5 and found["higher"] == 0
     assert ("straight" in found) == (algorithm == "fomaml" and model == "mlp")
 

@@ -22,7 +22,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
-from conftest import DATA, ROOT, SMALL, compose_train
+from conftest import DATA, ROOT, SMALL, TrainHere, compose_train
 from metavox.app.checkpoint import load_run
 from metavox.app.retest import retested, trained
 from metavox.app.train import run
@@ -223,15 +223,13 @@ def test_a_killed_run_resumes_and_gets_the_same_result(cache: Path, tmp_path: Pa
         (["algorithm.inner.steps=0", *TINY], "algorithm.inner.steps is 0: nothing would adapt"),
     ],
 )
-def test_errors_are_one_sentence_and_code_2(overrides: list[str], message: str, cache: Path, tmp_path: Path) -> None:
+def test_errors_are_one_sentence_and_code_2(
+    overrides: list[str], message: str, cache: Path, tmp_path: Path, train_here: TrainHere
+) -> None:
     own = [] if "resume=" in overrides[0] else [f"cache={cache}"]
-    result = subprocess.run(
-        [sys.executable, "train.py", *own, *overrides, f"hydra.run.dir={tmp_path}"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 2, result.stderr
-    assert message in result.stdout + result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
+    code, output = train_here(*own, *overrides, f"hydra.run.dir={tmp_path}")
+    assert code == 2, output
+    assert message in output and "Traceback" not in output
     assert not (tmp_path / "results.csv").exists()
 
 
