@@ -1,5 +1,6 @@
-"""The ordered parallel map: order, laziness, errors, and workers that die."""
+"""The ordered parallel map: order, laziness, errors, and workers that die; a program's start and end."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from metavox.app.entry import guarded, launch
 from metavox.errors import AudioError, MetavoxError
 from metavox.workers import parallel_map, threads_wait_briefly
 
@@ -112,3 +115,16 @@ def test_a_thread_of_gloo_that_is_late_does_not_abort_a_process_that_is_done(tmp
         command = [sys.executable, "-c", LATE, str(tmp_path / str(turn))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_garbage_is_collected_in_a_job_but_not_while_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # both are set by `launch`
+    monkeypatch.setattr("logging.raiseExceptions", True)
+    enabled: list[bool] = []
+
+    def main() -> None:
+        enabled.append(gc.isenabled())
+        guarded(lambda _: enabled.append(gc.isenabled()), OmegaConf.create())
+
+    launch(main, "train")
+    assert enabled == [False, True] and gc.isenabled()

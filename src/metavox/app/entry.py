@@ -1,6 +1,8 @@
 """What both entry points share: resolvers, and one sentence instead of a traceback for errors a user can mend."""
 
+import atexit
 import errno
+import gc
 import logging
 import os
 import sys
@@ -84,6 +86,8 @@ def launch(main: Callable[[], object], name: str) -> None:
     before `main` is reached, where Hydra would print its own."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors on
     logging.raiseExceptions = False  # a full disk takes no log file either; the sentence still reaches the screen
+    gc.disable()  # till all is imported: seconds of looking for garbage among what stays
+    atexit.register(gc.freeze)  # and again at the end, where Python would look through it once more
     try:
         sys.argv[1:] = recalled(sys.argv[1:])
         main()
@@ -97,6 +101,8 @@ def launch(main: Callable[[], object], name: str) -> None:
             raise
         print(sentence, file=sys.stderr)
         sys.exit(2)
+    finally:
+        gc.enable()
 
 
 def _sentence(error: Exception, name: str) -> str | None:
@@ -118,6 +124,7 @@ def guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Res
     In a multirun it is raised on, so that Hydra counts the job as failed and goes on with the others. The environment
     variable METAVOX_TRACEBACK=1 shows where it came from.
     """
+    gc.enable()
     end_with_parent()
     try:
         try:
