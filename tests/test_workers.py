@@ -2,11 +2,13 @@
 
 import gc
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
@@ -29,6 +31,17 @@ def die(x: int) -> int:
 
 def threads(_: int) -> str | None:
     return os.environ.get("OMP_NUM_THREADS")
+
+
+def page_faults(_: int) -> int:
+    """Of using 16 MB in eight buffers, again and again."""
+    for turn in range(11):
+        if turn == 1:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for buffer in [np.empty(2**21, np.uint8) for _ in range(8)]:
+            buffer.fill(1)
+        del buffer
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -115,6 +128,13 @@ def test_a_thread_of_gloo_that_is_late_does_not_abort_a_process_that_is_done(tmp
         command = [sys.executable, "-c", LATE, str(tmp_path / str(turn))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "confstr") or "glibc" not in str(os.confstr("CS_GNU_LIBC_VERSION")), reason="glibc")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_freed_memory_is_used_again(workers: int) -> None:
+    """Handed back to the system and fetched again, these were 40960 pages."""
+    assert max(parallel_map(page_faults, range(2), 2, "test", workers)) < 1000
 
 
 def test_garbage_is_collected_in_a_job_but_not_while_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Ordered parallel map over processes, with a progress bar and bounded memory."""
 
 import atexit
+import ctypes
 import os
 import sys
 import threading
@@ -19,6 +20,10 @@ from metavox.errors import MetavoxError
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread a worker: as many workers as cores, each with as many threads, would only wait for each other."""
+
+MALLOPT = {"MALLOC_TRIM_THRESHOLD_": (-1, 2**30), "MALLOC_MMAP_THRESHOLD_": (-3, 2**25)}
+"""Bytes: of what is freed glibc keeps up to a gigabyte; 32 MB are the most that it can be told to keep of one buffer.
+By the environment variable that sets it: the number of mallopt's parameter, and its value."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,6 +44,18 @@ def threads_wait_briefly() -> None:
         os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="3000")
 
 
+def freed_memory_is_kept() -> None:
+    """For what this process needs next, where its C library is glibc and no environment variable says otherwise.
+
+    By itself glibc hands buffers of some megabytes back to the system and fetches them again page by page, thousands of
+    times in a meta-step and in the pitch of one recording.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None and not MALLOPT.keys() & os.environ.keys():
+        for parameter, value in MALLOPT.values():
+            mallopt(parameter, value)
+
+
 def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], total: int, title: str, workers: int | None = None
 ) -> Iterator[Result]:
@@ -57,7 +74,7 @@ def parallel_map(
 def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
     if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):  # within joblib's workers: "loky",
         set_start_method("spawn", force=True)  # which a spawned child would be told to use, and does not know
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # for the children: this process has its threads already
     try:
@@ -77,6 +94,12 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _begin() -> None:
+    """The first act of a worker."""
+    end_with_parent()
+    freed_memory_is_kept()
 
 
 @cache

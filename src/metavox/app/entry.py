@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.app import hydra_errors
 from metavox.app.arguments import quoted
 from metavox.errors import ConfigError, MetavoxError
-from metavox.workers import end_ddp, end_with_parent, threads_wait_briefly
+from metavox.workers import end_ddp, end_with_parent, freed_memory_is_kept, threads_wait_briefly
 
 threads_wait_briefly()
+freed_memory_is_kept()
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
