@@ -38,7 +38,7 @@ def test_the_smallest_cell_is_measured_and_written(tmp_path: Path, capsys: pytes
 def test_all_sides_compute_the_same_meta_gradient(algorithm: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, model, SMALL_NETWORKS.get(model, MODELS[model]))
     cell = Cell(algorithm, model, frames=6, tasks=2, steps=2)
-    found = measure.errors(measure.build(cell, ["higher", "ours", "vmap", "straight"], "cpu"))
+    found = measure.errors(measure.build(cell, ["higher", "ours", "vmap", "straight", "checkpoint"], "cpu"))
     assert max(found.values()) < 1e-5 and found["higher"] == 0
     assert ("straight" in found) == (algorithm == "fomaml" and model == "mlp")
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def test_a_thread_of_gloo_that_is_late_does_not_abort_a_process_that_is_done(tmp
         assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "confstr") or "glibc" not in str(os.confstr("CS_GNU_LIBC_VERSION")), reason="glibc")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_freed_memory_is_used_again(workers: int) -> None:
     """Handed back to the system and fetched again, these were 40960 pages."""
