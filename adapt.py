@@ -10,13 +10,13 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from metavox.app.arguments import quoted
-from metavox.app.entry import guarded, launch
+from metavox.cli.arguments import quoted
+from metavox.cli.entry import guarded, launch
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="adapt")
 def main(config: DictConfig) -> None:
-    from metavox.app.adapt import adapt  # after --help: torch takes seconds to import
+    from metavox.cli.adapt import adapt  # after --help: torch takes seconds to import
 
     guarded(adapt, config)
 

@@ -9,15 +9,15 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from metavox.app.arguments import quoted
-from metavox.app.entry import guarded, launch, register_resolvers
+from metavox.cli.arguments import quoted
+from metavox.cli.entry import guarded, launch, register_resolvers
 
 register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
-    from metavox.app.train import train  # after --help: torch and Lightning take seconds to import
+    from metavox.experiments.train import train  # after --help: torch and Lightning take seconds to import
 
     return guarded(train, config)
 

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 
-import metavox.app.entry  # noqa: F401  before torch: threads that wait do not spin
-from metavox.app import adapt as program
+import metavox.cli.entry  # noqa: F401  before torch: threads that wait do not spin
 from metavox.audio.files import duration
+from metavox.cli import adapt as program
 
 ROOT = Path(__file__).resolve().parent.parent
 FIVE = 5
@@ -93,7 +93,7 @@ def main() -> None:
     ]
     target, source = found[0][:FIVE], found[1][-FIVE:]
     rounds = range(args.rounds)
-    for line in (["adapt.py", "--help"], ["-c", "import metavox.app.adapt"]):
+    for line in (["adapt.py", "--help"], ["-c", "import metavox.cli.adapt"]):
         show(" ".join(line), [command(*line) for _ in rounds])
     voices, conversions = [], []
     for _ in rounds:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metavox.features.arraylog import ArrayLog
+from metavox.features.ragged import ArrayLog
 from metavox.tasks.episodes import EpisodeSampler, TaskTable, resident
 from metavox.tasks.normaliser import Normaliser
 

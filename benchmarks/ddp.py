@@ -25,7 +25,7 @@ from metavox.algorithms.base import MetaAlgorithm
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.reptile import Reptile
-from metavox.learner.shares import joined
+from metavox.learner.ddp import joined
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.sizes import share
 from metavox.workers import end_ddp

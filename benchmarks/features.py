@@ -8,7 +8,6 @@ by what all of them take of the processor: as long as that does not grow with N,
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +20,7 @@ import pyworld
 from metavox.audio.files import read
 from metavox.features import melcepstrum
 from metavox.features.world import World
-from metavox.pairing import dtw
+from metavox.pairing.dtw import dtw
 from metavox.workers import parallel_map
 
 Result = TypeVar("Result")
@@ -66,24 +65,19 @@ def world(files: list[Path], workers: int) -> None:
 
 
 def alignment(files: list[Path]) -> None:
-    """Prints DTW by numpy and by numba beside librosa's: time, cost and path."""
+    """Prints DTW beside librosa's: time, cost and path."""
     import librosa
 
     spectra = [World().analyse(read(path, 16000), 16000).spectrum[:, 1:] for path in files[:8]]
     every = np.concatenate(spectra)
-    print("frames      | numpy ms | numba ms | librosa ms | librosa/numpy | librosa/numba | same path | costs")
+    print("frames      | ours ms | librosa ms | librosa/ours | same path | costs")
     for n in DB_FRAMES:
         x, y = every[:n], every[-n:]
-        dtw.PATIENCE = sys.maxsize
-        plain, (path, cost) = timed(partial(dtw.dtw, x, y), 9)
-        dtw.PATIENCE = -1
-        dtw.dtw(x, y)  # loads and compiles
-        fast, (by_numba, _) = timed(partial(dtw.dtw, x, y), 9)
+        ours, (path, cost) = timed(partial(dtw, x, y), 9)
         theirs, (total, found) = timed(lambda x=x, y=y: librosa.sequence.dtw(x.T, y.T, metric="euclidean"), 9)
-        same = all(np.array_equal(p, found[::-1]) for p in (path, by_numba))
         costs = f"{cost * len(path):.3f} {total[-1, -1]:.3f}"
-        print(f"{n:4} x {n:4} | {1e3 * plain:8.1f} | {1e3 * fast:8.2f} | {1e3 * theirs:10.1f} | "
-              f"{theirs / plain:13.1f} | {theirs / fast:13.1f} | {same!s:9} | {costs}")  # fmt: skip
+        print(f"{n:4} x {n:4} | {1e3 * ours:7.1f} | {1e3 * theirs:10.1f} | {theirs / ours:12.1f} | "
+              f"{np.array_equal(path, found[::-1])!s:9} | {costs}")  # fmt: skip
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from metavox.app.entry import register_resolvers
+from metavox.cli.entry import register_resolvers
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -22,18 +22,18 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from metavox.app.adapt import adapt, name_of
-from metavox.app.adapt_checks import check
-from metavox.app.arguments import quoted
-from metavox.app.build import build
-from metavox.app.checkpoint import load_run
-from metavox.app.fitting import fit
-from metavox.app.likeness import likeness
-from metavox.app.material import spread
-from metavox.app.recordings import find, signal_to_noise, transcript
-from metavox.app.voice_report import Report
+from metavox.adaptation.fitting import fit
+from metavox.adaptation.recordings import find, signal_to_noise, transcript
+from metavox.adaptation.run import load_run
+from metavox.adaptation.similarity import likeness
+from metavox.adaptation.support import spread
+from metavox.adaptation.voice_report import Report
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
+from metavox.build import build
+from metavox.cli.adapt import adapt, name_of
+from metavox.cli.adapt_checks import check
+from metavox.cli.arguments import quoted
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.features.world import World
 from metavox.synthesis.voice import Voice

@@ -9,10 +9,10 @@ from torch import nn
 
 from metavox.algorithms.baselines import Scratch
 from metavox.algorithms.cavia import CAVIA
+from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.gradient import InnerLoop, minibatches
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.r2d2 import R2D2
-from metavox.algorithms.replicas import replicated
 from metavox.errors import ConfigError
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch

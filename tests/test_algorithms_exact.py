@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from metavox.algorithms.baselines import Joint
+from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.engines.vectorised import Vectorised
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.imaml import IMAML, conjugate_gradients
 from metavox.algorithms.loss import masked_mse
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.meta_sgd import MetaSGD
-from metavox.algorithms.replicas import replicated
 from metavox.algorithms.reptile import Reptile, pooled
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch

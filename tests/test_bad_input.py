@@ -12,12 +12,12 @@ import soundfile
 
 from conftest import ROOT, SMALL, compose_train
 from metavox.algorithms.loss import EXPLODED
-from metavox.app.adapt_checks import check_output
-from metavox.app.build import build
-from metavox.app.checks import check
-from metavox.app.runfolder import RunFolder, environment
-from metavox.app.train import run
+from metavox.build import build
+from metavox.cli.adapt_checks import check_output
 from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.checks import check
+from metavox.experiments.run_folder import RunFolder, environment
+from metavox.experiments.train import run
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -248,7 +248,7 @@ def test_a_cache_that_cannot_be_written_is_named_before_any_work(tmp_path: Path)
 def test_a_logger_that_is_not_installed_is_named_before_any_work(
     logger: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metavox.app.tracking.find_spec", lambda _: None)
+    monkeypatch.setattr("metavox.experiments.tracking.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=f"needs the package {package}: pip install {package}"):
         run(compose_train(f"logger={logger}", f"cache={tmp_path}"), tmp_path, [])
     assert not list(tmp_path.iterdir())

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from conftest import SMALL, compose_train
-from metavox.app.train import run
 from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.train import run
 
 FOLDER = [o for o in SMALL if not o.startswith(("dataset.voices", "dataset.sentences", "dataset.split"))]
 Sound = Callable[[np.ndarray, int], np.ndarray]

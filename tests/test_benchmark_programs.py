@@ -10,7 +10,6 @@ import soundfile
 import torch
 from benchmarks import adapt, data, ddp, features
 
-from metavox.pairing import dtw
 from test_adapt import checkpoint
 
 SPEECH_RATE = 16000
@@ -52,7 +51,6 @@ def test_features_agree_with_librosa(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("librosa", reason="metavox[eval] is not installed")
-    monkeypatch.setattr(dtw, "PATIENCE", dtw.PATIENCE)  # the program changes it
     monkeypatch.setattr(features, "DB_FRAMES", (40,))
     monkeypatch.setattr("sys.argv", ["features", str(hums(tmp_path / "speech", 2)), "--workers", "1"])
     features.main()
@@ -82,6 +80,6 @@ def test_a_voice_is_made_and_heard(
     adapt.main()
     lines = [line for line in capfd.readouterr().out.splitlines() if "s by the clock" in line]
     assert [line.split("  ")[0] for line in lines] == [
-        "adapt.py --help", "-c import metavox.app.adapt", "4 s of target, 4 s of source to a voice", "conversion of 4 s"
+        "adapt.py --help", "-c import metavox.cli.adapt", "4 s of target, 4 s of source to a voice", "conversion of 4 s"
     ]  # fmt: skip
     assert "of real time" in lines[-1]

@@ -8,10 +8,10 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from conftest import ROOT, compose_train
-from metavox.app.build import build
-from metavox.app.checks import check
-from metavox.app.reference import reference
+from metavox.build import build
+from metavox.cli.reference import reference
 from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.checks import check
 
 GROUPS = (
     "dataset",
@@ -118,4 +118,4 @@ def test_a_misspelt_key_is_refused() -> None:
 
 
 def test_the_config_reference_is_what_the_configs_say() -> None:
-    assert (ROOT / "docs/config.md").read_text() == reference(), "python -m metavox.app.reference > docs/config.md"
+    assert (ROOT / "docs/config.md").read_text() == reference(), "python -m metavox.cli.reference > docs/config.md"

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from metavox.errors import MetavoxError
 from metavox.features import index, journal
-from metavox.features.arraylog import ArrayLog
+from metavox.features.ragged import ArrayLog
 
 FIELDS = {"n": ((), "int64")}
 SIZE = 4

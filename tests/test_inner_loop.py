@@ -9,10 +9,10 @@ from hydra.errors import InstantiationException
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from metavox.algorithms.engines.acceleration.chunks import COMPILED, FRAMES, at_once
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.loss import masked_mse, slope_weights
 from metavox.algorithms.maml import MAML
-from metavox.algorithms.shares import COMPILED, FRAMES, at_once
 from metavox.errors import ConfigError
 from metavox.models import gemm
 from metavox.models.gemm import TaskGemm

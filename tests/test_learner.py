@@ -7,12 +7,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from metavox.algorithms.auto_steps import choose_steps, folds, held_out_losses
 from metavox.algorithms.baselines import Identity, Joint
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
-from metavox.app.train import quiet
 from metavox.errors import ConfigError, MetavoxError
-from metavox.learner.auto_steps import choose_steps, folds, held_out_losses
+from metavox.experiments.train import quiet
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner, distinct
 from metavox.learner.schedules import cosine, linear
@@ -204,7 +204,7 @@ class TestAutoSteps:
         assert all(not set(a) & set(b) for a, b in zip(kept.tolist(), left_out.tolist(), strict=True))
 
     def test_losses_are_those_of_adapting_without_each_pair_in_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("metavox.learner.auto_steps.PAIRS", 7)  # folds of a task end up in different parts
+        monkeypatch.setattr("metavox.algorithms.auto_steps.PAIRS", 7)  # folds of a task end up in different parts
         module, support = learner(), SinusoidTasks(seed=1).batch(0, 3, 4, 1).support
         rates = {0: None, 1: 0.02, 5: 0.05}
         found = held_out_losses(module.algorithm, support, rates)

@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from benchmarks.vocoders import main as ceilings
 
 from conftest import DATA, SMALL, compose_train
-from metavox.app.ceilings import main as ceilings
-from metavox.app.train import run
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
 from metavox.audio.torchaudio_import import torchaudio
@@ -23,6 +22,7 @@ from metavox.evaluation.listen import Clip, Said, mean, optional
 from metavox.evaluation.mcd import CONVENTIONS, Mcd, mcd
 from metavox.evaluation.metrics import MCD_DB, Score
 from metavox.evaluation.wer import Wav2Vec2, Wer
+from metavox.experiments.train import run
 
 SENTENCE = "The early train was late again, so we walked."
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import leaky_relu
 from torch.nn.utils import parametrizations
 
-from metavox.app.vocoder import audible
+from metavox.adaptation.vocoder import audible
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.evaluation.metrics import scores

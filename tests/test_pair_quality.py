@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from conftest import SMALL, compose_train
-from metavox.app.build import build
-from metavox.app.train import run
+from metavox.build import build
 from metavox.errors import MetavoxError
+from metavox.experiments.train import run
 from metavox.tasks.quality import COLUMNS, apart, geometry, together
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from metavox.app import paper as runner
-from metavox.app.paper import run_paper
-from metavox.app.paper_table import table
 from metavox.errors import ConfigError
+from metavox.experiments.papers import sinusoid as runner
+from metavox.experiments.papers.sinusoid import run_paper
+from metavox.experiments.papers.table import table
 from roster import CONF
 
 PAPERS = sorted(p.stem for p in (CONF / "experiment" / "paper").glob("*.yaml") if "train_shots:" in p.read_text())

@@ -12,13 +12,13 @@ import pytest
 import soundfile
 
 from conftest import SMALL, compose_train
-from metavox.app.train import run
 from metavox.audio.files import read
 from metavox.corpora.cmu_arctic import SEXES, CmuArctic
 from metavox.corpora.espeak import EspeakCorpus
 from metavox.corpora.utterance import Utterance
 from metavox.corpora.vctk import VCTK
 from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.train import run
 from metavox.pairing.parallel import Parallel
 
 AUDIO = "wav48_silence_trimmed"

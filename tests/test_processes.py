@@ -27,7 +27,7 @@ import torch
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.learner.module import MetaLearner
-from metavox.learner.shares import joined
+from metavox.learner.ddp import joined
 from metavox.models.mlp import MLP
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sinusoid_data import SinusoidData

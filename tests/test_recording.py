@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from metavox.algorithms import recording
+from metavox.algorithms.engines.acceleration.graph_capture import Recorder
+from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.engines.base import State
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
 from metavox.algorithms.maml import MAML
-from metavox.algorithms.recording import Recorder
-from metavox.algorithms.replicas import replicated
 from metavox.errors import ConfigError
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch

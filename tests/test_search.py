@@ -17,7 +17,7 @@ optuna = pytest.importorskip("optuna")
 
 from pytorch_lightning.trainer.states import TrainerFn  # noqa: E402
 
-from metavox.app.search import Pruned, Pruning, ask, opened, space, storage  # noqa: E402
+from metavox.experiments.sweeps.search import Pruned, Pruning, ask, opened, space, storage  # noqa: E402
 
 FOLDER = "hydra.sweep.dir=search"
 SEARCH = (*SINES, "hparams_search=inner_loop", "hydra.sweeper.trials=4", "hydra.sweeper.pruner=null")

@@ -8,15 +8,15 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from conftest import SMALL, compose_train
-from metavox.app.paper_table import SEEN
-from metavox.app.runfolder import read_rows, write_rows
-from metavox.app.speech_paper import run_speech_paper
-from metavox.app.speech_table import cells
-from metavox.app.train import run
 from metavox.errors import ConfigError
 from metavox.evaluation.eer import TRIAL, Verification, equal_error_rate, pooled_rate
 from metavox.evaluation.listen import Clip, Said
 from metavox.evaluation.metrics import Score
+from metavox.experiments.papers.speech import run_speech_paper
+from metavox.experiments.papers.speech_table import cells
+from metavox.experiments.papers.table import SEEN
+from metavox.experiments.run_folder import read_rows, write_rows
+from metavox.experiments.train import run
 
 HUANG = "experiment=paper/huang2021_meta_tts"
 

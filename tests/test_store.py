@@ -18,8 +18,8 @@ from metavox.corpora.folder import Folder
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
-from metavox.features.arraylog import ArrayLog
-from metavox.features.shares import PARTS
+from metavox.features.partition import PARTS
+from metavox.features.ragged import ArrayLog
 from metavox.features.store import FeatureStore
 from metavox.features.world import World
 
@@ -119,7 +119,7 @@ def test_wrong_shapes_and_other_fields_are_refused(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys, numpy as np
 from metavox.errors import MetavoxError
-from metavox.features.arraylog import ArrayLog
+from metavox.features.ragged import ArrayLog
 log = ArrayLog(sys.argv[1], {"x": ((2,), "float32"), "n": ((), "int64")})
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -12,10 +12,10 @@ from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
 from conftest import ROOT, TrainHere
-from metavox.app.entry import groups, recalled
-from metavox.app.runfolder import Busy, locked
-from metavox.app.sweep import LONGEST, job_name
+from metavox.cli.entry import groups, recalled
 from metavox.errors import ConfigError
+from metavox.experiments.run_folder import Busy, locked
+from metavox.experiments.sweeps.grid import LONGEST, job_name
 
 SINES = (
     "dataset=sinusoid", "dataset.steps_per_epoch=5", "dataset.test_tasks=4", "dataset.validation_tasks=2",

@@ -23,10 +23,10 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 from conftest import DATA, ROOT, SMALL, TrainHere, compose_train
-from metavox.app.checkpoint import load_run
-from metavox.app.retest import retested, trained
-from metavox.app.train import run
+from metavox.adaptation.run import load_run
 from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.retest import retested, trained
+from metavox.experiments.train import run
 
 TINY = ("dataset.voices=6", "dataset.sentences=6", "dataset.split.test=2", "dataset.split.validation=2")
 
@@ -167,7 +167,7 @@ def test_audio_of_test_tasks_is_speech(done: Path) -> None:
 
 def test_a_finished_run_is_not_run_again(done: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (done / "results.csv").read_bytes()
-    monkeypatch.setattr("metavox.app.train.contest", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("metavox.experiments.train.contest", lambda *_: pytest.fail("trained again"))
     run(compose_train(*small(cache)), done, [])
     assert (done / "results.csv").read_bytes() == before
 
@@ -277,7 +277,7 @@ def test_real_digits(tmp_path: Path) -> None:
 
 
 def test_nothing_of_a_test_speaker_reaches_the_normalisation(cache: Path) -> None:
-    from metavox.app.build import build
+    from metavox.build import build
 
     config = compose_train(*small(cache))
     data = build(config.dataset, features=build(config.features), pairing=build(config.pairing))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import DATA
-from metavox.app.vocoder import audible, vocoder_of
+from metavox.adaptation.vocoder import audible, vocoder_of
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings, write
 from metavox.corpora.utterance import Utterance

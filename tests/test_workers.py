@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from metavox.app.entry import guarded, launch
+from metavox.cli.entry import guarded, launch
 from metavox.errors import AudioError, MetavoxError
 from metavox.workers import parallel_map, threads_wait_briefly
 

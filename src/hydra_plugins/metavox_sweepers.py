@@ -9,8 +9,8 @@ class Grid(BasicSweeper):
     """Hydra's own sweep over lists of values, which names its folders by them and does only what is missing."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Runs the missing jobs of `-m` with these overrides; see metavox.app.sweep."""
-        from metavox.app.sweep import sweep
+        """Runs the missing jobs of `-m` with these overrides; see metavox.experiments.sweeps.grid."""
+        from metavox.experiments.sweeps.grid import sweep
 
         return sweep(self, arguments)
 
@@ -24,7 +24,7 @@ class Search(BasicSweeper):
         self.space, self.sampler, self.pruner = space, sampler, pruner
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Runs the missing trials with these overrides; see metavox.app.search."""
-        from metavox.app.search import search
+        """Runs the missing trials with these overrides; see metavox.experiments.sweeps.search."""
+        from metavox.experiments.sweeps.search import search
 
         return search(self, arguments)

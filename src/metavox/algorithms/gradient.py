@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
+from metavox.algorithms.engines.acceleration.chunks import at_once, shares, summed
+from metavox.algorithms.engines.acceleration.graph_capture import Computed, Recorder
 from metavox.algorithms.engines.base import Graph, Optimizer, Options, Rule, State
-from metavox.algorithms.recording import Computed, Recorder
-from metavox.algorithms.shares import at_once, shares, summed
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 

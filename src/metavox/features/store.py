@@ -17,9 +17,9 @@ from metavox.audio.files import read
 from metavox.audio.whole import write_whole
 from metavox.corpora.utterance import Utterance
 from metavox.errors import AudioError, MetavoxError
-from metavox.features.arraylog import ArrayLog
 from metavox.features.frames import Features, Frames
-from metavox.features.shares import free_parts
+from metavox.features.partition import free_parts
+from metavox.features.ragged import ArrayLog
 from metavox.workers import parallel_map
 
 log = logging.getLogger(__name__)

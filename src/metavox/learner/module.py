@@ -11,11 +11,11 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from metavox.algorithms.auto_steps import choose_steps, picked
 from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
 from metavox.evaluation.metrics import Score
-from metavox.learner.auto_steps import choose_steps, picked
-from metavox.learner.shares import joined
+from metavox.learner.ddp import joined
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from metavox.corpora.utterance import Utterance
-from metavox.features.arraylog import ArrayLog
 from metavox.features.frames import Features
+from metavox.features.ragged import ArrayLog
 from metavox.features.store import FeatureStore
 from metavox.pairing.base import Alignment, Labels, Pairing
 from metavox.tasks.labels import PhoneLabels

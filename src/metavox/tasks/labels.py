@@ -9,7 +9,7 @@ import numpy as np
 from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
-from metavox.features.arraylog import ArrayLog
+from metavox.features.ragged import ArrayLog
 from metavox.features.store import FeatureStore
 from metavox.pairing.phones import RATE, can_be_labelled, frame_labels, pocketsphinx, segments
 from metavox.workers import parallel_map

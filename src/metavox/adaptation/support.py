@@ -1,0 +1,197 @@
+"""Which recordings stand for which: the aligned pairs that a voice is adapted on and checked against."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from metavox.adaptation.recordings import Recording
+from metavox.audio.espeak import Espeak
+from metavox.audio.files import read
+from metavox.corpora.espeak import corpus_sentences
+from metavox.errors import ConfigError, MetavoxError
+from metavox.evaluation.listen import Clip
+from metavox.features.frames import Features, Frames
+from metavox.pairing.base import Pairing
+from metavox.pairing.dtw import CELLS
+from metavox.pairing.parallel import spoken
+from metavox.tasks.alignments import align_spectra
+from metavox.tasks.episodes import AlignedPair
+from metavox.tasks.quality import coverage, geometry, shares, within
+
+Item = TypeVar("Item")
+log = logging.getLogger(__name__)
+
+SENTENCES = 10
+"""Sentences that a text-to-speech voice reads to be paired with a target without transcripts, about 30 s."""
+
+HELD_OUT = 20
+"""At most this many recordings beyond the shots check the result; more would only take longer."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Something said by the source or the target voice. `frames` are without aperiodicity, which is worked out for what
+    is heard. `wave` gives it [S] at the rate of the features, `phones` [T] the label of every frame (`pairing.phones`)
+    where they were asked for."""
+
+    name: str
+    text: str | None
+    frames: Frames
+    wave: Callable[[], np.ndarray]
+    phones: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, recording: Recording, rate: int) -> "Speech":
+        """The wave is read again where it is needed: a long target would fill the memory for nothing."""
+        return cls(recording.name, recording.text, recording.frames, partial(read, recording.path, rate))
+
+
+@dataclass(frozen=True)
+class Material:
+    """Aligned pairs x [N, D], y [N, D] of mapped columns, the names of the target recordings they come from, and a line
+    on the pairs of the support."""
+
+    pairing: str
+    support: list[AlignedPair]
+    held_out: list[AlignedPair]
+    used: list[str]
+    quality: str
+
+
+class TextVoice:
+    """The espeak-ng voice that stands for the source where a text is given."""
+
+    def __init__(self, voice: str, language: str, features: Features) -> None:
+        self.espeak, self.language, self.features = Espeak(voice), language, features
+
+    def say(self, text: str, name: str) -> Speech:
+        """Raises MetavoxError for a text with nothing to speak."""
+        wave = Clip(*self.espeak.speak(text, self.language)).at(self.features.rate)
+        frames = self.features.analyse(wave, self.features.rate, aperiodicity=False)
+        return Speech(name, text, frames, lambda: wave)
+
+    def read_on(self) -> list[Speech]:
+        """Some of metavox's own sentences, for a target without transcripts."""
+        return [self.say(text, f"sentence {i}") for i, text in enumerate(corpus_sentences()[:SENTENCES], 1)]
+
+
+def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], speaking: bool) -> str:
+    """The name of the pairing: `wanted`, or for "auto" what the recordings allow.
+
+    Raises ConfigError where `wanted` cannot work with what is given.
+    """
+    transcribed = any(spoken(t.text or "") for t in targets)
+    matching = not speaking and bool(correspond(sources, targets))
+    if wanted == "auto":
+        return "parallel" if matching else "tts" if speaking and transcribed else "nearest"
+    if wanted == "parallel" and not matching:
+        raise ConfigError(
+            "pairing=parallel: no source and target recording have the same file name or transcript; "
+            "rename them, or use pairing=nearest"
+        )
+    if wanted == "tts" and not transcribed:
+        raise ConfigError(
+            "pairing=tts: no target recording has a transcript (NAME.txt beside it or *.trans.txt); "
+            "add them, or use pairing=nearest"
+        )
+    return wanted
+
+
+def gather(
+    name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
+    voice: TextVoice,
+) -> Material:  # fmt: skip
+    """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs.
+
+    Raises MetavoxError when none can.
+    """
+    if pairing.pooled:
+        return _pooled(name, pairing, sources, targets, shots, features)
+    if name == "tts":
+        pairs = [(voice.say(t.text, t.name), t) for t in targets if t.text and spoken(t.text)]
+    else:
+        pairs = correspond(sources, targets)
+    pairs = [pair for pair in pairs if _fits(*pair)]
+    if not pairs:
+        raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
+    chosen, rest = spread(pairs, shots)
+    support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
+    held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
+    return Material(name, support, held_out, [t.name for _, t in chosen], quality)
+
+
+def correspond(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
+    """Pairs of the same file name and no different transcripts; where there is none, pairs of the same transcript."""
+    named = {s.name: s for s in sources}
+    pairs = [(named[t.name], t) for t in targets if t.name in named and _may_agree(named[t.name], t)]
+    if pairs:
+        return pairs
+    said = {words: s for s in reversed(sources) if (words := spoken(s.text or ""))}
+    return [(said[words], t) for t in targets if (words := spoken(t.text or "")) in said]
+
+
+def _may_agree(source: Speech, target: Speech) -> bool:
+    return not source.text or not target.text or spoken(source.text) == spoken(target.text)
+
+
+def _pooled(
+    name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features
+) -> Material:
+    """Support and held-out pairs share no target recording, and no source recording where there are enough."""
+    chosen, rest = spread(targets, shots)
+    near, others = spread(sources, _enough(sources, chosen))
+    support, quality = _measured(pairing, near, chosen, features)
+    rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
+    held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
+    return Material(name, support, held_out, [t.name for t in chosen], quality)
+
+
+def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
+    """`count` items evenly spread over the sequence, and the others. Neighbours in a folder tend to say the same."""
+    chosen = set(np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int).tolist())
+    others = [item for i, item in enumerate(items) if i not in chosen]
+    return [items[i] for i in sorted(chosen)], others
+
+
+def _enough(sources: Sequence[Speech], targets: Sequence[Speech]) -> int:
+    """How many sources hold as much speech as the targets."""
+    need, total = sum(len(t.frames) for t in targets), np.cumsum([len(s.frames) for s in sources])
+    return min(len(sources), int(np.searchsorted(total, need)) + 1)
+
+
+def _align(
+    pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], features: Features
+) -> list[AlignedPair]:
+    return _measured(pairing, sources, targets, features)[0]
+
+
+def _measured(
+    pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], features: Features
+) -> tuple[list[AlignedPair], str]:
+    """The aligned pairs, and a line on their quality."""
+    left, right = ([s.frames.spectrum for s in side] for side in (sources, targets))
+    phones = [[s.phones for s in side if s.phones is not None] for side in (sources, targets)]
+    labels = (phones[0], phones[1]) if pairing.labelled else None
+    found, every = align_spectra(pairing, features, left, right, labels), np.concatenate(right)
+    starts = np.cumsum([0, *map(len, left)])
+    rows = np.concatenate([a.path + np.array([start, 0]) for a, start in zip(found, starts, strict=False)])
+    cost = float(np.mean([a.cost for a in found]))
+    pairs = [
+        (x[a.path[:, 0]][:, features.mapped], every[a.path[:, 1]][:, features.mapped])
+        for x, a in zip(left, found, strict=True)
+    ]
+    line = shares({**geometry(rows, int(starts[-1]), len(every)), "pairs": len(found), "cost": cost})
+    if labels:
+        line += f"; {within(coverage(*(np.concatenate(side)[rows[:, i]] for i, side in enumerate(labels))))}"
+    return pairs, line
+
+
+def _fits(source: Speech, target: Speech) -> bool:
+    fits = len(source.frames) * len(target.frames) <= CELLS
+    if not fits:
+        log.warning("skipped %s: too long to align; cut it into sentences", target.name)
+    return fits

@@ -1,0 +1,103 @@
+"""The report of adapt.py: what was used, what it gave, what to be wary of. As JSON and to read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metavox.adaptation.recordings import Recording
+from metavox.audio.whole import write_whole
+from metavox.features.frames import Features
+
+ENOUGH_VOICED = 10.0  # seconds; the pitch statistics of a voice are guesses below
+QUIET_ROOM = 15.0  # dB of signal over noise; studio recordings have 40 and more
+CLIPPED = 1e-4  # share of the samples
+NAMED = 3  # recordings that a warning names
+
+
+@dataclass
+class Report:
+    """Filled while the work goes on, written at its end."""
+
+    run: dict[str, Any] = field(default_factory=dict)
+    voice: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    f0: dict[str, float | None] = field(default_factory=dict)  # medians in Hz
+    likeness: list[dict[str, Any]] = field(default_factory=list)  # empty where it was not measured
+    files: list[dict[str, Any]] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def judge(self, recordings: Sequence[Recording], role: str, features: Features) -> None:
+        """Adds a warning for everything that makes recordings worse than they could be, naming the first few."""
+        problems = {
+            "clipped; record at a lower level": [r for r in recordings if r.quality.clipped > CLIPPED],
+            f"noisy (less than about {QUIET_ROOM:.0f} dB signal to noise); record in a quieter place": [
+                r for r in recordings if r.quality.snr < QUIET_ROOM
+            ],
+            f"recorded below {features.rate} Hz: their upper frequencies are missing": [
+                r for r in recordings if r.quality.rate < features.rate
+            ],
+        }
+        for problem, found in problems.items():
+            if found:
+                names = ", ".join(r.path.name for r in found[:NAMED]) + (" ..." if len(found) > NAMED else "")
+                self.warnings.append(f"{len(found)} of {len(recordings)} {role} recordings ({names}) are {problem}")
+
+    def judge_amount(self, recordings: Sequence[Recording]) -> None:
+        """Adds a warning when the target has said too little."""
+        voiced = sum(r.quality.voiced for r in recordings)
+        if voiced < ENOUGH_VOICED:
+            self.warnings.append(
+                f"little speech: {voiced:.1f} s of the target are voiced, {ENOUGH_VOICED:.0f} s make its pitch reliable"
+            )
+
+    def write(self, folder: Path) -> None:
+        """report.json and report.md. Raises MetavoxError when the folder cannot be written."""
+        write_whole(folder / "report.json", json.dumps(asdict(self), indent=2, ensure_ascii=False).encode())
+        write_whole(folder / "report.md", self.markdown().encode())
+
+    def markdown(self) -> str:
+        """The report to read."""
+        lines = ["# Voice conversion report", "", *self._warnings(), "## What was used", ""]
+        lines += [f"- {key}: {_text(value)}" for part in (self.run, self.voice) for key, value in part.items()]
+        lines += [f"- converted: {self.source}", ""]
+        if self.metrics:
+            metric, convention = (self.metrics[0][key] for key in ("metric", "convention"))
+            lines += ["## Adaptation", "", f"{metric.upper()} in dB by convention {convention}.", ""]
+            lines += _table(self.metrics, ("pairs", "state", "frames", "loss", metric))
+        lines += ["## Pitch", "", "Medians of the voiced frames in Hz; the output was analysed again.", ""]
+        lines += _table([self.f0], ("source", "target", "output"))
+        if self.likeness:
+            lines += [
+                "## Likeness",
+                "",
+                "Speaker similarity (SECS, Resemblyzer) to other recordings; 1 is the same.",
+                "",
+            ]
+            lines += _table(self.likeness, ("speech", "to target", "to source"))
+        lines += ["## Files", ""]
+        lines += _table(self.files, ("source", "output", "reference", "seconds", "f0_source", "f0_output"))
+        if self.skipped:
+            lines += ["## Skipped", "", *(f"- {reason}" for reason in self.skipped.values()), ""]
+        return "\n".join(lines)
+
+    def _warnings(self) -> list[str]:
+        return ["## Warnings", "", *(f"- {warning}" for warning in self.warnings), ""] if self.warnings else []
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[str]:
+    head = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    return [*head, *("| " + " | ".join(_text(row.get(c)) for c in columns) + " |" for row in rows), ""]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, dict):  # a recording; report.json has its sha256
+        return f"{value['path']} ({value['seconds']} s)"
+    return "-" if value is None else str(value)

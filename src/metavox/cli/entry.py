@@ -1,0 +1,151 @@
+"""What both entry points share: resolvers, and one sentence instead of a traceback for errors a user can mend."""
+
+import atexit
+import errno
+import gc
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from metavox.cli import hydra_errors
+from metavox.cli.arguments import quoted
+from metavox.errors import ConfigError, MetavoxError
+from metavox.workers import end_ddp, end_with_parent, freed_memory_is_kept, threads_wait_briefly
+
+threads_wait_briefly()
+freed_memory_is_kept()
+
+Result = TypeVar("Result")
+log = logging.getLogger(__name__)
+CONF = Path("conf").resolve() if Path("conf/train.yaml").exists() else Path(__file__).parents[3] / "conf"
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def register_resolvers() -> None:
+    """`${run_dir:resume,new,test}`: the folder to go on with, or a new one; `${choices_help:}`: text for --help."""
+    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
+    OmegaConf.register_new_resolver("choices_help", choices_help, replace=True)
+
+
+def recalled(arguments: Sequence[str]) -> list[str]:
+    """The command line of the sweep in SWEEP_FOLDER where there is `resume=SWEEP_FOLDER`, else `arguments` as they are.
+
+    What is given beside it replaces the sweep's own: `resume=SWEEP_FOLDER seed=0,1,2,3 hydra/launcher=joblib`. Raises
+    ConfigError when there is no sweep to resume with -m.
+    """
+    folder = next((Path(a[len("resume=") :].strip("'\"")) for a in arguments if a.startswith("resume=")), None)
+    given = [a for a in arguments if a not in ("-m", "--multirun") and not a.startswith("resume=")]
+    if folder is None or not (folder / "multirun.yaml").is_file():
+        if folder is not None and len(given) + 1 < len(arguments):
+            raise ConfigError(f"resume={folder} is not a sweep: there is no {folder / 'multirun.yaml'}")
+        return list(arguments)
+    stored = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    replaced = {"hydra.sweep.dir", *(a.lstrip("+~").partition("=")[0] for a in given)}
+    own = [a for a in (*stored.hydra, *stored.task) if a.lstrip("+~").partition("=")[0] not in replaced]
+    return ["-m", *own, *quoted([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
+
+
+def run_dir(resume: str | None, new: str, test: str | None = None) -> str:
+    """Where to work: beside the run to test again, where there is one. Raises ConfigError before Hydra makes a folder
+    of a misspelt name."""
+    for key, run in {"resume": resume, "test": test}.items():
+        if run and not Path(run, "config.yaml").is_file():
+            raise ConfigError(f"{key}={run} is not a run folder: there is no {Path(run, 'config.yaml')}")
+    return resume or (f"{Path(test)}_test/{Path(new).name}" if test else new)
+
+
+def groups() -> list[str]:
+    """The config groups: those of train.yaml in its order, then any others."""
+    defaults = OmegaConf.load(CONF / "train.yaml").defaults
+    named = [key for entry in defaults if OmegaConf.is_dict(entry) for key in entry if (CONF / key).is_dir()]
+    return [*named, *sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in (*named, "hydra"))]
+
+
+def choices_help() -> str:
+    """Every option of every config group with the comment that opens its file."""
+    lines: list[str] = []
+    for group in groups():
+        lines.append(f"{group}=")
+        for path in sorted((CONF / group).rglob("*.yaml")):
+            comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#")
+            first = next((c for c in comments if not c.startswith("@package")), "")
+            name = path.relative_to(CONF / group).with_suffix("").as_posix()
+            if not name.startswith(("tasks/", "inner/")):
+                lines.append(f"  {name:<26}{first}")
+    return "\n".join(lines)
+
+
+def launch(main: Callable[[], object], name: str) -> None:
+    """Runs the Hydra main of the config `name`. What a user can mend is one sentence and code 2: also what goes wrong
+    before `main` is reached, where Hydra would print its own."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors on
+    logging.raiseExceptions = False  # a full disk takes no log file either; the sentence still reaches the screen
+    gc.disable()  # till torch is imported: half a second of looking for garbage among what stays
+    atexit.register(gc.freeze)  # and at the end, where Python would look through it once more: 1 to 2 s
+    try:
+        sys.argv[1:] = recalled(sys.argv[1:])
+        main()
+        sys.stdout.flush()
+        end_ddp()
+    except BrokenPipeError:  # --help | head has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
+        sentence = _sentence(error, name)
+        if sentence is None or os.environ.get("METAVOX_TRACEBACK"):
+            raise
+        print(sentence, file=sys.stderr)
+        sys.exit(2)
+    finally:
+        gc.enable()
+
+
+def _sentence(error: Exception, name: str) -> str | None:
+    """None for what is not the user's fault."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, MetavoxError):
+        inner = inner.__cause__ or inner.__context__  # an error within a resolver comes wrapped
+    if inner is not None:
+        return str(inner)
+    if isinstance(error, hydra_errors.ERRORS):
+        return hydra_errors.sentence(error, CONF, name, sys.argv[1:])
+    assert isinstance(error, OSError)
+    return f"cannot write {error.filename}: {error.strerror}; choose another folder" if error.filename else None
+
+
+def guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Result:
+    """function(config); a MetavoxError, or a disk that takes no more, is logged and ends the program with code 2.
+
+    In a multirun it is raised on, so that Hydra counts the job as failed and goes on with the others. The environment
+    variable METAVOX_TRACEBACK=1 shows where it came from.
+    """
+    gc.enable()
+    end_with_parent()
+    try:
+        try:
+            return function(config)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            place = error.filename or "the run folder"
+            raise MetavoxError(
+                f"cannot write {place}: {error.strerror}; free some space or choose another folder, then start again"
+            ) from error
+    except MetavoxError as error:
+        log.error("%s", error, exc_info=bool(os.environ.get("METAVOX_TRACEBACK")))
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(2)
+    except Exception:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # at once and in the job's own log: Hydra would keep it back
+            log.exception("this job failed")
+        raise
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        sys.exit(130)

@@ -1,0 +1,57 @@
+"""A trained run tested again, at other K and numbers of steps or by other metrics: nothing is trained."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.run_folder import differing, load_yaml
+from metavox.synthesis.voice import load_plain
+
+OTHER = ("evaluation.", "listen", "vocoder", "gv")
+"""Settings that a test may have of its own."""
+SAME = ("seed", "features", "pairing", "model", "algorithm", "dataset")
+"""Settings that belong to weights."""
+
+
+def retested(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The settings of the run `config.test`, with those of the test that `overrides` give.
+
+    Raises ConfigError when others are given: they would not be those of the weights.
+    """
+    keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
+    others = [o for o, key in zip(overrides, keys, strict=True) if key != "test" and not key.startswith(OTHER)]
+    if others:
+        raise ConfigError(
+            "test= takes its settings from the run, but for evaluation.*, listen, vocoder and gv; "
+            f"leave out {others[0]}"
+        )
+    stored = load_yaml(Path(config.test) / "config.yaml")
+    for key in keys:
+        if key.startswith(OTHER):
+            OmegaConf.update(stored, key, OmegaConf.select(config, key), merge=key != "vocoder", force_add=True)
+    stored.test = str(config.test)
+    return stored
+
+
+def trained(run: Path, place: Path, wanted: Mapping[str, Any]) -> Path:
+    """The best checkpoint of an algorithm, in the folder `place` of `run`.
+
+    `wanted` is what this test would keep in a checkpoint. Raises MetavoxError when there is no checkpoint, when it was
+    trained with other settings, or on other recordings: the normalisation of training speakers tells.
+    """
+    folder = run / place / "checkpoints"
+    file = next((folder / name for name in ("best.ckpt", "final.ckpt") if (folder / name).exists()), None)
+    if file is None:
+        raise MetavoxError(f"{folder} holds no best.ckpt; finish the run by resume={run}, then test it")
+    stored = load_plain(file, "a checkpoint of train.py")["metavox"]
+    old, new = ({key: own["config"].get(key) for key in SAME} for own in (stored, wanted))
+    if changed := differing(old, new):
+        raise ConfigError(f"{file} was trained with other settings than {run} has ({', '.join(changed[:5])})")
+    for name, values in (wanted["normaliser"] or {}).items():
+        if not np.allclose(values, stored["normaliser"][name], rtol=1e-3, atol=1e-3):
+            raise MetavoxError(f"the recordings are not those that {file} was trained on; restore them, or train again")
+    return file

@@ -1,0 +1,44 @@
+"""The end of a run: its tables, its summary.json, where to look."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from metavox.audio.whole import write_whole
+from metavox.evaluation.listen import TRIAL
+from metavox.experiments.run_folder import RunFolder
+from metavox.report.results import CEILINGS
+from metavox.report.tables import summarise, tables
+
+log = logging.getLogger(__name__)
+
+
+def main_shots(data: Any) -> int:
+    """The K that stands for a run: that of training, or the largest of the test."""
+    return data.shots if data.shots in data.grid else data.grid[-1]
+
+
+def at_shots(rows: Sequence[Any], shots: int) -> list[Any]:
+    """The rows of tests at K = `shots`, and of what has no K."""
+    return [row for row in rows if int(row["shots"]) == shots or row.get("algorithm") in CEILINGS]
+
+
+def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[str, float]:
+    """{"metric/convention": mean over tasks} of one algorithm at one K after one number of inner steps."""
+    own = [row for row in rows if (row["shots"], row["steps"]) == (shots, steps) and row["metric"] != TRIAL]
+    chosen = [{**row, "algorithm": ""} for row in own]
+    return {metric: cells[""][str(steps)]["mean"] for metric, cells in summarise(chosen).items()}
+
+
+def conclude(config: DictConfig, folder: RunFolder, data: Any, steps: int, seconds: float) -> None:
+    """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
+    rows = folder.rows()
+    summary = summarise(rows)
+    text = "\n\n".join(tables(at_shots(rows, shots), steps) for shots in data.grid)
+    write_whole(folder.path / "tables.txt", f"{text}\n".encode())
+    folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
+    log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
+    if config.features:
+        log.info("adapt:        python adapt.py run=%s target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path)

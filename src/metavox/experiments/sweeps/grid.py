@@ -1,0 +1,154 @@
+"""Sweeps: all jobs are checked before the first starts, only what is missing is run, what failed is named at the end.
+
+python train.py -m algorithm=maml,reptile dataset.shots=1,5 seed=0,1,2
+python train.py resume=SWEEP_FOLDER
+"""
+
+import hashlib
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from metavox.audio.whole import write_whole
+from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.run_folder import differing, load_yaml
+
+log = logging.getLogger(__name__)
+LONGEST = 120
+"""Characters of a job's folder name; file systems take 255 bytes."""
+
+
+class Job(NamedTuple):
+    """One run of a sweep, in a folder of the sweep's folder that is named by the values that vary."""
+
+    name: str
+    overrides: list[str]
+
+
+def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
+    """Launches what is missing of all combinations of the values in `arguments`; returns what the launcher returns.
+    `sweeper` is a BasicSweeper that Hydra has set up.
+
+    Raises ConfigError, before any folder is made, when a job cannot work or its folder holds another run. Ends the
+    program with code 1 when a job failed.
+    """
+    folder = Path(sweeper.config.hydra.sweep.dir)
+    jobs = grid(sweeper, arguments)
+    missing = [job for job in jobs if not prepared(sweeper, job, folder / job.name)]
+    remember(sweeper.config, folder)
+    log.info("%d jobs in %s: %d done already, %d to run", len(jobs), folder, len(jobs) - len(missing), len(missing))
+    results: dict[str, Any] = {}
+    size = sweeper.max_batch_size or len(jobs)
+    for start in range(0, len(missing), size):
+        results |= launch(sweeper, missing[start : start + size], start, folder)
+    failed = {job.name: reason(results[job.name]) for job in missing if reason(results[job.name])}
+    log.info("%s", summary(folder, len(jobs), failed))
+    if failed:
+        sys.exit(1)
+    return [results[job.name] for job in missing]
+
+
+def grid(sweeper: Any, arguments: Sequence[str]) -> list[Job]:
+    """All combinations of the values given, the last key varying fastest."""
+    loader = sweeper.hydra_context.config_loader
+    overrides = OverridesParser.create(config_loader=loader).parse_overrides(
+        [*(f"{key}={value}" for key, value in sweeper.params.items()), *arguments]
+    )
+    (combinations,) = BasicSweeper.split_arguments(overrides, None)
+    swept = {o.get_key_element() for o in overrides if o.is_sweep_override()}
+    return [Job(job_name([o for o in own if not swept or o.split("=")[0] in swept]), own) for own in combinations]
+
+
+def job_name(overrides: Sequence[str]) -> str:
+    """A folder name from overrides: the same whatever their order, so that a sweep with more values finds its runs.
+
+    What no file system should hold, and what is too long, gives way to a hash.
+    """
+    whole = ",".join(sorted(overrides)) or "job"
+    name = re.sub(r"[^\w.,=+-]", "_", whole)
+    if name == whole and len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def prepared(sweeper: Any, job: Job, folder: Path) -> bool:
+    """Whether the job is done already. Raises ConfigError when it cannot work, or its folder holds another run."""
+    with composed(sweeper, job) as config:
+        try:
+            if (folder / "config.yaml").exists():
+                plain = OmegaConf.to_container(config, resolve=True)
+                if changed := differing(OmegaConf.to_container(load_yaml(folder / "config.yaml")), plain):
+                    raise ConfigError(
+                        f"{folder} holds a run with other settings ({', '.join(changed[:5])}); "
+                        "choose another folder, hydra.sweep.dir=..."
+                    )
+                if (folder / "summary.json").exists():  # written last
+                    return True
+            if not config.paper:
+                from metavox.experiments.train import assembled  # here: nothing to run, no torch to wait for
+
+                assembled(config)
+        except MetavoxError as error:
+            raise ConfigError(f"{job.name}: {error}") from error
+    return False
+
+
+@contextmanager
+def composed(sweeper: Any, job: Job) -> Any:
+    """The job's config as its run will see it."""
+    config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, job.overrides)
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        with open_dict(config):
+            del config["hydra"]
+        yield config
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def remember(config: DictConfig, folder: Path) -> None:
+    """multirun.yaml: what `resume=` reads."""
+    write_whole(folder / "multirun.yaml", OmegaConf.to_yaml(config).encode())
+
+
+def launch(sweeper: Any, jobs: Sequence[Job], first: int, folder: Path) -> dict[str, Any]:
+    """Runs jobs through Hydra's launcher, whichever it is; their results, or what went wrong, by name."""
+    batch = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'"] for job in jobs]
+    try:
+        returned: Sequence[Any] = sweeper.launcher.launch(batch, initial_job_idx=first)
+    except (KeyboardInterrupt, SystemExit):
+        log.error("interrupted; go on with: python train.py resume=%s", folder)
+        sys.exit(130)
+    except Exception as error:  # of the launcher: a job was killed, the cluster cancelled it
+        log.error("the launcher gave up: %s", error)
+        returned = [None if (folder / job.name / "summary.json").exists() else error for job in jobs]
+    return {job.name: result for job, result in zip(jobs, returned, strict=True)}
+
+
+def reason(result: Any) -> str:
+    """Why a job has no results, in one sentence; nothing for one that has."""
+    if isinstance(result, JobReturn):
+        result = None if result.status == JobStatus.COMPLETED else result._return_value
+    if result is None or isinstance(result, MetavoxError):
+        return str(result or "")
+    return f"{type(result).__name__}: {' '.join(str(result).split())[:300]}"
+
+
+def summary(folder: Path, jobs: int, failed: Mapping[str, str]) -> str:
+    """The last words of a sweep."""
+    lines = [f"{jobs - len(failed)} of {jobs} jobs are done; tables: python -m metavox.report {folder}"]
+    lines += [f"failed: {name}: {why}" for name, why in failed.items()]
+    if failed:
+        lines.append(f"go on with what is missing: python train.py resume={folder}")
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""The validation score of an algorithm: what searches go by, so that none is ever led by test voices."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from metavox.audio.whole import write_whole
+from metavox.build import build
+from metavox.experiments.processes import alone
+
+FILE = "validation.json"
+
+
+def save_validation(config: DictConfig, learner: Any, data: Any, place: Path) -> None:
+    """Scores the best weights with their tuned inner rate on the validation tasks; writes them to validation.json.
+
+    With a trainer of its own: this is no epoch, and has no place in the curves that the run's loggers draw.
+    """
+    trainer = build(alone(config.trainer), logger=False, enable_checkpointing=False)
+    (scores,) = trainer.validate(learner, datamodule=data, verbose=False)
+    own = {name: value if math.isfinite(value) else None for name, value in scores.items() if name.startswith("val/")}
+    write_whole(place / FILE, json.dumps(own, indent=2).encode())
+
+
+def validation_score(place: Path, metric: str = "val/loss") -> float:
+    """`metric` of the algorithm trained in `place`; infinite where it is no number or was never computed.
+
+    Raises KeyError for a metric that validation does not have.
+    """
+    file = place / FILE
+    value = json.loads(file.read_text())[metric] if file.exists() else None
+    return math.inf if value is None else float(value)
