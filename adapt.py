@@ -10,17 +10,17 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from metavox.cli.arguments import quoted
-from metavox.cli.entry import guarded, launch
+from metavox.cli.arguments import quote
+from metavox.cli.entry import launch, run_guarded
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="adapt")
 def main(config: DictConfig) -> None:
     from metavox.cli.adapt import adapt  # after --help: torch takes seconds to import
 
-    guarded(adapt, config)
+    run_guarded(adapt, config)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = quoted(sys.argv[1:], ("run", "target", "source", "text", "output", "voice", "name", "consent"))
+    sys.argv[1:] = quote(sys.argv[1:], ("run", "target", "source", "text", "output", "voice", "name", "consent"))
     launch(main, "adapt")

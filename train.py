@@ -9,8 +9,8 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from metavox.cli.arguments import quoted
-from metavox.cli.entry import guarded, launch, register_resolvers
+from metavox.cli.arguments import quote
+from metavox.cli.entry import launch, register_resolvers, run_guarded
 
 register_resolvers()
 
@@ -19,9 +19,9 @@ register_resolvers()
 def main(config: DictConfig) -> float | None:
     from metavox.experiments.train import train  # after --help: torch and Lightning take seconds to import
 
-    return guarded(train, config)
+    return run_guarded(train, config)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = quoted(sys.argv[1:], ("dataset.root", "cache", "resume"))
+    sys.argv[1:] = quote(sys.argv[1:], ("dataset.root", "cache", "resume"))
     launch(main, "train")

@@ -63,7 +63,7 @@ def voice_and_conversion(run: Path, target: list[Path], source: list[Path]) -> t
         ended.append(now())
 
     program.convert = noted
-    program.likeness = lambda *_: []
+    program.speaker_similarity = lambda *_: []
     given = {"target": target, "source": source}
     named = [f"{role}=[{','.join(str(path.resolve()) for path in paths)}]" for role, paths in given.items()]
     with tempfile.TemporaryDirectory() as output, initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

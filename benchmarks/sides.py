@@ -150,7 +150,7 @@ def straight_line(cell: Cell, batch: TaskBatch) -> Side | None:
     h, gh = (x.new_empty(cell.tasks, cell.frames, 256) for _ in range(2))
     e = torch.empty_like(x)
 
-    def descend(x: Tensor, y: Tensor) -> None:
+    def inner_loop(x: Tensor, y: Tensor) -> None:
         w1, b1, w2, b2 = fast
         torch.bmm(x, w1.mT, out=h).add_(b1).relu_()
         torch.bmm(h, w2.mT, out=e).add_(b2).add_(x).sub_(y).mul_(2 / y[0].numel())
@@ -165,10 +165,10 @@ def straight_line(cell: Cell, batch: TaskBatch) -> Side | None:
         for now, t in zip(fast, theta, strict=True):
             now.copy_(t)
         for _ in range(cell.steps):
-            descend(x, batch.support.y.squeeze(1))
+            inner_loop(x, batch.support.y.squeeze(1))
             for now, g in zip(fast, grads, strict=True):
                 now.sub_(g, alpha=LR)
-        descend(batch.query.x.squeeze(1), batch.query.y.squeeze(1))
+        inner_loop(batch.query.x.squeeze(1), batch.query.y.squeeze(1))
         means = [g.mean(0) for g in grads]
         return {n: m.squeeze(0) if n.endswith("bias") else m for n, m in zip(names, means, strict=True)}
 

@@ -20,9 +20,9 @@ from metavox.build import build
 from metavox.cli.entry import CONF
 from metavox.corpora.transcripts import transcript
 from metavox.evaluation.dnsmos import Dnsmos
-from metavox.evaluation.listen import Clip, Said
 from metavox.evaluation.mcd import Mcd
 from metavox.evaluation.secs import Secs
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, WaveformMetric
 from metavox.evaluation.wer import PocketSphinx
 from metavox.synthesis.vocoders.base import Original
 
@@ -38,27 +38,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vocoders", nargs="+", default=list(FEATURES), choices=list(FEATURES))
     parser.add_argument("--rates", nargs="+", type=int, default=[16000], help="Hz, of the features")
     chosen = parser.parse_args(arguments)
-    listeners = [Secs(), Dnsmos(), PocketSphinx(), Mcd(["sprocket24"])]
-    material = list(speakers(chosen.folder, chosen.limit))
+    metrics = [Secs(), Dnsmos(), PocketSphinx(), Mcd(["sprocket24"])]
+    utterances = list(speakers(chosen.folder, chosen.limit))
     print(f"| vocoder | rate |{' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 2)}")
-    print(line("natural", "-", [(said, 0.0) for said, _ in material], listeners), flush=True)
+    print(line("natural", "-", [(said, 0.0) for said, _ in utterances], metrics), flush=True)
     for vocoder in chosen.vocoders:
         for rate in chosen.rates:
-            copies = [copied(said, path, vocoder, rate) for said, path in tqdm(material, desc=vocoder, leave=False)]
-            print(line(vocoder, str(rate), copies, listeners), flush=True)
+            copies = [copied(said, path, vocoder, rate) for said, path in tqdm(utterances, desc=vocoder, leave=False)]
+            print(line(vocoder, str(rate), copies, metrics), flush=True)
 
 
-def speakers(folder: Path, limit: int) -> Iterator[tuple[Said, Path]]:
+def speakers(folder: Path, limit: int) -> Iterator[tuple[EvaluatedUtterance, Path]]:
     """The recordings to measure, each beside up to nine others of its speaker, at 16 kHz."""
     for speaker in sorted(p for p in folder.iterdir() if p.is_dir()):
         paths = recordings(speaker)[:10]
         clips = [Clip(read(path, 16000), 16000) for path in paths]
         for i in range(min(limit, len(clips))):
             others = [*clips[:i], *clips[i + 1 :]]
-            yield Said(clips[i], others, others, transcript(paths[i]), clips[i]), paths[i]
+            yield EvaluatedUtterance(clips[i], others, others, transcript(paths[i]), clips[i]), paths[i]
 
 
-def copied(said: Said, path: Path, vocoder: str, rate: int) -> tuple[Said, float]:
+def copied(said: EvaluatedUtterance, path: Path, vocoder: str, rate: int) -> tuple[EvaluatedUtterance, float]:
     """The same utterance through a vocoder, and the seconds that took."""
     features = build({**settings("features", FEATURES[vocoder]), "rate": rate})
     renderer = build(settings("vocoder", vocoder), features=features)
@@ -75,9 +75,11 @@ def settings(group: str, name: str) -> dict[str, Any]:
     return found
 
 
-def line(name: str, rate: str, copies: Sequence[tuple[Said, float]], listeners: Sequence[Any]) -> str:
+def line(
+    name: str, rate: str, copies: Sequence[tuple[EvaluatedUtterance, float]], metrics: Sequence[WaveformMetric]
+) -> str:  # fmt: skip
     """A row of the table: means over the recordings; of all words for the word error rate."""
-    scores = {s.metric: s.value for listener in listeners for s in listener([said for said, _ in copies])}
+    scores = {s.metric: s.value for metric in metrics for s in metric([said for said, _ in copies])}
     seconds = sum(len(said.clip.wave) / said.clip.rate for said, _ in copies)
     scores["rtf"] = sum(taken for _, taken in copies) / seconds
     return f"| {name} | {rate} |" + " | ".join(f"{scores[c]:.3f}" if c in scores else "-" for c in COLUMNS) + " |"

@@ -25,7 +25,7 @@ from omegaconf import OmegaConf
 from metavox.adaptation.fitting import fit
 from metavox.adaptation.recordings import find, signal_to_noise, transcript
 from metavox.adaptation.run import load_run
-from metavox.adaptation.similarity import likeness
+from metavox.adaptation.similarity import speaker_similarity
 from metavox.adaptation.support import spread
 from metavox.adaptation.voice_report import Report
 from metavox.audio.espeak import Espeak
@@ -33,7 +33,7 @@ from metavox.audio.files import read, write
 from metavox.build import build
 from metavox.cli.adapt import adapt, name_of
 from metavox.cli.adapt_checks import check
-from metavox.cli.arguments import quoted
+from metavox.cli.arguments import quote
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.features.world import World
 from metavox.synthesis.voice import Voice
@@ -350,13 +350,13 @@ SENTENCES = (
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_any_sentence_survives_the_command_line(sentence: str) -> None:
-    (argument,) = quoted([f"text={sentence}"], ["text"])
+    (argument,) = quote([f"text={sentence}"], ["text"])
     assert OmegaConf.create({"text": OverridesParser.create().parse_override(argument).value()}).text == sentence
 
 
 def test_lists_quotes_and_other_keys_are_left_to_hydra() -> None:
     given = ["source=[a.wav,b.wav]", "source='a b'", "text=null", "steps=3", "--help", "source="]
-    assert quoted(given, ["source", "text"]) == given
+    assert quote(given, ["source", "text"]) == given
 
 
 def test_files_folders_and_patterns_name_recordings(tmp_path: Path) -> None:
@@ -370,9 +370,9 @@ def test_files_folders_and_patterns_name_recordings(tmp_path: Path) -> None:
 
 
 def test_transcripts_are_found_where_people_keep_them(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("Said  in\na text file")
+    (tmp_path / "a.txt").write_text("EvaluatedUtterance  in\na text file")
     (tmp_path / "84-1.trans.txt").write_text("84-1-0000 GO DO YOU HEAR\n")
-    assert transcript(tmp_path / "a.wav") == "Said in a text file"
+    assert transcript(tmp_path / "a.wav") == "EvaluatedUtterance in a text file"
     assert transcript(tmp_path / "84-1-0000.flac") == "go do you hear"
     assert transcript(tmp_path / "84-1-0001.flac") is None
 
@@ -467,9 +467,9 @@ def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest
     curve = loaded.algorithm.curve
     monkeypatch.setattr(loaded.algorithm, "curve", lambda s, at, lr=None: used.append(lr) or curve(s, at, lr))
     pair = (np.zeros((9, 24), "f4"), np.ones((9, 24), "f4"))
-    material = SimpleNamespace(support=[pair], held_out=[])
+    adaptation_pairs = SimpleNamespace(support=[pair], held_out=[])
     for steps, lr in ((3, None), (2, None), (3, 0.5)):
-        fit(loaded, material, steps, lr)  # type: ignore[arg-type]
+        fit(loaded, adaptation_pairs, steps, lr)  # type: ignore[arg-type]
     fit(loaded, SimpleNamespace(support=[pair] * 4, held_out=[]), 3, None)  # type: ignore[arg-type]
     assert used == [0.07, None, 0.5, 0.05]
 
@@ -497,17 +497,17 @@ def test_the_report_says_which_steps_were_chosen_and_why(run_adapt: Adapt, speec
 def test_likeness_has_its_anchors_and_needs_the_targets_recordings(speech: Path) -> None:
     targets = [speech / "target" / f"{i}.wav" for i in range(3)]
     files = [{"output": speech / "target" / f"{i}.wav", "reference": speech / "source" / f"{i}.wav"} for i in range(2)]
-    rows = {row["speech"]: row for row in likeness(targets[1:], files)}
+    rows = {row["speech"]: row for row in speaker_similarity(targets[1:], files)}
     assert list(rows) == ["target recordings", "source by the vocoder", "output"]
     assert rows["target recordings"]["to target"] > rows["source by the vocoder"]["to target"]
     assert rows["output"]["to source"] < rows["source by the vocoder"]["to source"]
-    assert likeness(targets[:1], files[:1])[0]["to target"] is None  # nothing else by the target
-    assert likeness([speech / "moved.wav"], files) == []
-    report = Report(likeness=list(rows.values()))
+    assert speaker_similarity(targets[:1], files[:1])[0]["to target"] is None  # nothing else by the target
+    assert speaker_similarity([speech / "moved.wav"], files) == []
+    report = Report(speaker_similarity=list(rows.values()))
     assert "| output | " in report.markdown().partition("## Likeness")[2]
 
 
 def test_without_resemblyzer_there_is_no_likeness(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resemblyzer", None)
-    assert likeness([speech / "target" / "0.wav"], []) == []
+    assert speaker_similarity([speech / "target" / "0.wav"], []) == []
     assert "Likeness" not in Report().markdown()

@@ -27,7 +27,7 @@ def test_the_whole_roster_is_here() -> None:
 def test_contract(name: str) -> None:
     """A curve in one pass equals adapting anew, is detached, and predicts; its checkpoint loads as plain tensors."""
     algorithm, tasks = build(name).eval(), batch()
-    curve = algorithm.curve(tasks.support, [0, 1, 3])
+    curve = algorithm.adaptation_path(tasks.support, [0, 1, 3])
     for steps, adapted in zip((0, 1, 3), curve, strict=True):
         again = algorithm.adapt(tasks.support, steps)
         assert all(torch.equal(adapted[key], again[key]) for key in again)
@@ -122,7 +122,7 @@ def test_a_rate_that_diverges_everywhere_ends_in_one_sentence() -> None:
 
 def test_diverged_adaptation_is_a_number_not_a_crash() -> None:
     algorithm = build("maml")
-    adapted = algorithm.curve(batch().support, [50], lr=1e6)[0]
+    adapted = algorithm.adaptation_path(batch().support, [50], lr=1e6)[0]
     assert not algorithm.losses(adapted, batch().query).isfinite().any()
 
 
@@ -189,7 +189,7 @@ def test_no_optimizer_beside_a_rule_of_its_own(name: str) -> None:
 def test_steps_and_rates_below_zero() -> None:
     algorithm = build("maml")
     with pytest.raises(ConfigError, match="none below 0"):
-        algorithm.curve(batch().support, [3, -1])
+        algorithm.adaptation_path(batch().support, [3, -1])
     with pytest.raises(ConfigError, match="above 0"):
         algorithm.adapt(batch().support, 1, lr=-0.1)
 

@@ -78,7 +78,7 @@ def test_imaml_with_weights_that_do_not_adapt() -> None:
                      "algorithm.iterations=60", "algorithm.strength=1.0").double()  # fmt: skip
     gradient = meta_gradient(implicit, tasks)
     start = implicit.start(2)
-    states = implicit.engine.descend(
+    states = implicit.engine.inner_loop(
         implicit.model, start, lambda step: tasks.support, implicit.update(None), [300], "second"
     )
     implicit.zero_grad()
@@ -141,13 +141,13 @@ def test_taylor(algorithm: str) -> None:
 @pytest.fixture
 def silently_first_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The commonest bug of MAML code: nobody passes create_graph."""
-    descend = Vectorised.descend
+    inner_loop = Vectorised.inner_loop
 
     def forgetful(self: Vectorised, *args: object, **kwargs: object) -> object:
         args = tuple("first" if a == "second" else a for a in args)
-        return descend(self, *args, **kwargs)
+        return inner_loop(self, *args, **kwargs)
 
-    monkeypatch.setattr(Vectorised, "descend", forgetful)
+    monkeypatch.setattr(Vectorised, "inner_loop", forgetful)
     yield
 
 
@@ -209,7 +209,7 @@ def test_reptile_moves_by_the_mean_of_the_differences() -> None:
     """The literal formula: theta - gradient * e = theta + e mean_i (p_k - theta)."""
     tasks = batch(dtype=DOUBLE)
     reptile = build("reptile").double()
-    weights = reptile.descend(pooled(tasks), [reptile.inner.steps], "detached", minibatch=2)[0]
+    weights = reptile.inner_loop(pooled(tasks), [reptile.inner.steps], "detached", minibatch=2)[0]
     expected = [(p - weights[name].mean(0)).flatten() for name, p in reptile.model.named_parameters()]
     torch.testing.assert_close(meta_gradient(reptile, tasks), torch.cat(expected).detach())
 
@@ -284,7 +284,7 @@ def test_memory_does_not_grow(engine: str) -> None:
         loss, metrics = algorithm.outer_loss(tasks)
         loss.backward()
         optimizer.step()
-        curves.append((algorithm.curve(tasks.support, [1, 2]), metrics))
+        curves.append((algorithm.adaptation_path(tasks.support, [1, 2]), metrics))
         curves = curves[-2:]
         if step in (19, 219):
             used.append(int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE)

@@ -60,5 +60,5 @@ def test_a_meta_step_leaves_nothing_on_the_processor(name: str, model: str, opti
 def test_nor_do_adapting_and_predicting(name: str) -> None:
     algorithm, tasks = build(name).to("meta").eval(), elsewhere(2)
     with Elsewhere():
-        for adapted in algorithm.curve(tasks.support, [0, 1]):
+        for adapted in algorithm.adaptation_path(tasks.support, [0, 1]):
             assert algorithm.predict(adapted, tasks.query.x).shape == tasks.query.x.shape

@@ -8,7 +8,7 @@ from metavox.pairing.dtw import dtw
 SHAPES = [(1, 1), (1, 9), (9, 1), (2, 2), (3, 5), (4, 4), (5, 3), (6, 40), (7, 500), (500, 7), (121, 130), (400, 333)]
 
 
-def material(n: int, m: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
+def adaptation_pairs(n: int, m: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
     """[n, D], [m, D]: smooth like speech, or whole numbers of few values, most of whose distances are equal."""
     rng = np.random.default_rng(1000 * n + m)
     if ties:
@@ -19,12 +19,12 @@ def material(n: int, m: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("n", "m"), SHAPES)
 def test_librosa_finds_the_same_path(n: int, m: int) -> None:
     librosa = pytest.importorskip("librosa", reason="librosa is not installed")
-    x, y = material(n, m, ties=False)
+    x, y = adaptation_pairs(n, m, ties=False)
     path, cost = dtw(x, y)
     total, theirs = librosa.sequence.dtw(x.T, y.T, metric="euclidean")
     np.testing.assert_array_equal(path, theirs[::-1])
     assert cost * len(path) == pytest.approx(total[-1, -1], rel=1e-5)
-    x, y = material(n, m, ties=True)
+    x, y = adaptation_pairs(n, m, ties=True)
     path, cost = dtw(x, y)
     total, _ = librosa.sequence.dtw(x.T, y.T, metric="euclidean")
     assert cost * len(path) == pytest.approx(total[-1, -1], rel=2e-4), "of equal paths it may find another"

@@ -36,7 +36,9 @@ def test_meta_gradients_agree(name: str, model: str, dtype: torch.dtype) -> None
 @pytest.mark.parametrize("name", GRADIENT)
 def test_adapted_weights_agree(name: str, model: str) -> None:
     tasks = batch(dtype=torch.float64)
-    a, b = (build(name, engine_of(name, e), model=model).double().curve(tasks.support, [0, 1, 3]) for e in BOTH)
+    a, b = (
+        build(name, engine_of(name, e), model=model).double().adaptation_path(tasks.support, [0, 1, 3]) for e in BOTH
+    )
     for i in range(3):
         assert a[i].keys() == b[i].keys()
         for key in a[i]:
@@ -79,7 +81,7 @@ def nodes(tensor: Tensor) -> set[str]:
 def test_only_second_order_keeps_the_graph_of_the_network(engine: str) -> None:
     algorithm = build("maml", engine_of("maml", engine))
     found = {
-        graph: nodes(algorithm.descend(batch().support, [2], graph)[0]["head.weight"])
+        graph: nodes(algorithm.inner_loop(batch().support, [2], graph)[0]["head.weight"])
         for graph in ("second", "first", "detached")
     }
     assert any("mm" in name.lower() for name in found["second"])

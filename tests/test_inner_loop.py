@@ -94,7 +94,7 @@ def test_first_order_keeps_nothing_of_its_inner_steps() -> None:
     tasks, sizes = dense(2, 64), {}
     for graph in ("first", "second"):
         algorithm = MAML(MLP(3, 3, [16]), InnerLoop())
-        sizes[graph] = [kept(lambda k=k, g=graph, a=algorithm: a.descend(tasks.support, [k], g)) for k in (2, 4)]
+        sizes[graph] = [kept(lambda k=k, g=graph, a=algorithm: a.inner_loop(tasks.support, [k], g)) for k in (2, 4)]
     network = sizes["second"][1] - sizes["second"][0]
     assert network > 2 * 2 * 64 * 16 * 4  # two steps' hidden layers
     assert sizes["first"][1] - sizes["first"][0] < network / 10

@@ -16,6 +16,9 @@ LAYERS = (
 FILES = sorted(p for p in PACKAGE.glob("*/**/*.py") if p.stat().st_size)
 
 
+BELOW = [p for p in FILES if p.relative_to(PACKAGE).parts[0] in LAYERS[: LAYERS.index("learner")]]
+
+
 def module(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
@@ -63,7 +66,7 @@ def test_workers_start_without_torch(layer: str) -> None:
         assert not at_top(path) & {"torch", "torchaudio", "pytorch_lightning"}, path
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if LAYERS.index(p.relative_to(PACKAGE).parts[0]) <= LAYERS.index("report")],
+@pytest.mark.parametrize("path", BELOW,
                          ids=lambda p: str(p.relative_to(PACKAGE)))  # fmt: skip
 def test_below_the_learner_nothing_knows_hydra_or_lightning(path: Path) -> None:
     names = {n.split(".")[0] for n in imported(ast.parse(path.read_text()))}

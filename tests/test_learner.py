@@ -12,7 +12,7 @@ from metavox.algorithms.baselines import Identity, Joint
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.train import quiet
+from metavox.experiments.experiment import silence_lightning
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner, distinct
 from metavox.learner.schedules import cosine, linear
@@ -55,7 +55,7 @@ def test_a_grid_is_searched_for_every_number_of_steps() -> None:
     for step, chosen in module.lrs[10].items():
         losses = {}
         for lr in (*grid, 0.01):
-            (adapted,) = module.algorithm.curve(episodes.batch.support, [step], lr)
+            (adapted,) = module.algorithm.adaptation_path(episodes.batch.support, [step], lr)
             losses[lr] = float(module.query(adapted, episodes)[1].mean())
         assert losses[chosen] == min(v for v in losses.values() if v == v)
     assert float(module.algorithm.inner_lr) == pytest.approx(module.lrs[10][5])
@@ -73,7 +73,7 @@ def test_rows_carry_the_rate_they_were_made_with() -> None:
     module.test_step(episodes, 0)
     assert {(r["steps"], r["lr"]) for r in module.rows} == {(0, None), (1, 0.02), (5, 0.05)}
     assert len(module.rows) == 9
-    by_hand = module.algorithm.curve(episodes.batch.support, [5], 0.05)[0]
+    by_hand = module.algorithm.adaptation_path(episodes.batch.support, [5], 0.05)[0]
     want = module.query(by_hand, episodes)[1].tolist()
     assert [r["value"] for r in module.rows if r["steps"] == 5] == pytest.approx(want)
 
@@ -144,7 +144,7 @@ def test_the_outer_rate_falls_to_zero_over_the_whole_training(schedule: Any, hal
         max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         inference_mode=False, reload_dataloaders_every_n_epochs=1, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    quiet()
+    silence_lightning()
     trainer.fit(module, datamodule=data)
     assert len(rates) == 20
     assert rates[9] == pytest.approx(half * 1e-3, rel=0.2)
@@ -153,11 +153,11 @@ def test_the_outer_rate_falls_to_zero_over_the_whole_training(schedule: Any, hal
 
 def test_what_no_step_changes_is_scored_once() -> None:
     module = MetaLearner(Identity(torch.nn.Identity()), torch.optim.Adam, [0, 1, 5, 10])
-    assert [steps for steps, _ in distinct(module.curve(sines()))] == [[0, 1, 5, 10]]
+    assert [steps for steps, _ in distinct(module.adaptation_path(sines()))] == [[0, 1, 5, 10]]
     module.test_step(sines(2), 0)
     assert [r["steps"] for r in module.rows] == [0, 0, 1, 1, 5, 5, 10, 10]
     moving = learner()
-    assert [steps for steps, _ in distinct(moving.curve(sines()))] == [[0], [1], [5]]
+    assert [steps for steps, _ in distinct(moving.adaptation_path(sines()))] == [[0], [1], [5]]
 
 
 def grid(tasks: int = 20) -> SinusoidData:
@@ -214,7 +214,7 @@ class TestAutoSteps:
                 for row in range(4):
                     fit = [r for r in range(4) if r != row]
                     one = [Pairs(*(t[task : task + 1, rows] for t in support)) for rows in (fit, [row])]
-                    adapted = module.algorithm.curve(one[0], [steps], lr)[0]
+                    adapted = module.algorithm.adaptation_path(one[0], [steps], lr)[0]
                     losses.append(float(module.algorithm.losses(adapted, one[1])))
                 assert float(found[task, column]) == pytest.approx(sum(losses) / 4, rel=1e-4)
 

@@ -18,9 +18,9 @@ from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import ConfigError, MetavoxError
-from metavox.evaluation.listen import Clip, Said, mean, optional
 from metavox.evaluation.mcd import CONVENTIONS, Mcd, mcd
 from metavox.evaluation.metrics import MCD_DB, Score
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean, optional
 from metavox.evaluation.wer import Wav2Vec2, Wer
 from metavox.experiments.train import run
 
@@ -116,13 +116,13 @@ def test_silence_counts_only_where_the_convention_says_so(man: Clip) -> None:
 def test_without_alignment_other_lengths_are_undefined(man: Clip, woman: Clip) -> None:
     half = Clip(man.wave[: len(man.wave) // 2], man.rate)
     assert np.isnan(mcd(half, man, CONVENTIONS["versa39"]))
-    found = Mcd(["versa39"])([Said(half, [], [], twin=man)])
+    found = Mcd(["versa39"])([EvaluatedUtterance(half, [], [], reference=man)])
     assert np.isnan(score(found, "mcd_wave"))
 
 
 def test_wave_mcd_needs_the_same_words_by_the_target(man: Clip) -> None:
-    assert Mcd()([Said(man, [], [])]) == []
-    assert Mcd()([Said(man, [], [], twin=man)]) == []  # natural speech has nothing to compare with
+    assert Mcd()([EvaluatedUtterance(man, [], [])]) == []
+    assert Mcd()([EvaluatedUtterance(man, [], [], reference=man)]) == []  # natural speech has nothing to compare with
     with pytest.raises(ConfigError, match=r"'mine'.*sprocket24"):
         Mcd(["mine"])
 
@@ -148,14 +148,18 @@ def clip(number: int) -> Clip:
 
 def test_word_errors_are_pooled_over_the_words_of_a_task() -> None:
     wer = Parrot("a cat sat", "no")
-    said = [Said(clip(0), [], [], "A cat, SAT!"), Said(clip(1), [], [], "yes"), Said(clip(0), [], [], None)]
+    said = [
+        EvaluatedUtterance(clip(0), [], [], "A cat, SAT!"),
+        EvaluatedUtterance(clip(1), [], [], "yes"),
+        EvaluatedUtterance(clip(0), [], [], None),
+    ]
     characters = 3 / len("a cat satyes")  # yes heard as no
     assert wer(said) == [("wer", "parrot", pytest.approx(1 / 4)), ("cer", "parrot", pytest.approx(characters))]
 
 
 def test_without_transcripts_there_is_no_word_error_rate_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     wer = Parrot("a")
-    assert [wer([Said(clip(0), [], [], text)]) for text in (None, "", "...")] == [[], [], []]
+    assert [wer([EvaluatedUtterance(clip(0), [], [], text)]) for text in (None, "", "...")] == [[], [], []]
     assert caplog.text.count("no transcripts") == 1
 
 
@@ -178,7 +182,10 @@ def bundle(monkeypatch: pytest.MonkeyPatch, get_model: Any) -> None:
 
 def test_wav2vec2_collapses_its_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle(monkeypatch, lambda: Spells("-|ABL", "BALL|AB"))
-    assert Wav2Vec2("FAKE")([Said(clip(0), [], [], "Ball, ab")]) == [("wer", "fake", 0), ("cer", "fake", 0)]
+    assert Wav2Vec2("FAKE")([EvaluatedUtterance(clip(0), [], [], "Ball, ab")]) == [
+        ("wer", "fake", 0),
+        ("cer", "fake", 0),
+    ]
 
 
 def test_wav2vec2_says_what_it_could_not_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,10 +204,10 @@ def test_pocketsphinx_hears_words_and_forgets_the_utterance_before() -> None:
     from metavox.evaluation.wer import PocketSphinx
 
     wer, counting = PocketSphinx(), speak("en-us+m3", "one two three four five")
-    first = wer([Said(counting, [], [], "One, two, three, four, five.")])
+    first = wer([EvaluatedUtterance(counting, [], [], "One, two, three, four, five.")])
     assert score(first, "wer", "pocketsphinx") <= 0.4
     wer.words(Clip(0.1 * np.random.default_rng(0).normal(size=16000), 16000))
-    assert wer([Said(counting, [], [], "One, two, three, four, five.")]) == first
+    assert wer([EvaluatedUtterance(counting, [], [], "One, two, three, four, five.")]) == first
     assert wer.words(Clip(np.zeros(1600), 16000)) == ""
 
 
@@ -215,7 +222,7 @@ def test_secs_tells_people_apart() -> None:
     root = DATA / "LibriSpeech" / "test-other"
     one, two = ([Clip(read(p, 16000), 16000) for p in sorted((root / s).rglob("*.flac"))[:4]] for s in ("1998", "2609"))
     secs = Secs()
-    found = secs([Said(one[0], one[1:], two), Said(one[1], one[2:], two)])
+    found = secs([EvaluatedUtterance(one[0], one[1:], two), EvaluatedUtterance(one[1], one[2:], two)])
     assert score(found, "secs", "ge2e-centroid") > 0.8 > 0.7 > score(found, "source_secs")
     assert len(secs.known) == 8  # every recording is heard once
 
@@ -226,10 +233,10 @@ def test_secs_of_what_is_no_speech_is_nan_and_said_once(man: Clip, caplog: pytes
 
     secs = Secs()
     silent = [Clip(np.zeros(n), 16000) for n in (0, 100, 16000)]
-    found = secs([Said(c, [man], [man]) for c in silent])
+    found = secs([EvaluatedUtterance(c, [man], [man]) for c in silent])
     assert all(np.isnan(s.value) for s in found)
     assert caplog.text.count("SECS") == 1
-    found = secs([Said(silent[0], [man], [man]), Said(man, [man, silent[1]], [silent[2]])])
+    found = secs([EvaluatedUtterance(silent[0], [man], [man]), EvaluatedUtterance(man, [man, silent[1]], [silent[2]])])
     assert score(found, "secs") == pytest.approx(1)
     assert np.isnan(score(found, "source_secs"))
 
@@ -241,10 +248,10 @@ def test_dnsmos_prefers_speech_to_noise(man: Clip) -> None:
 
     listener = Dnsmos()
     noise = Clip(man.wave + 0.1 * np.random.default_rng(0).normal(size=len(man.wave)), 16000)
-    clean, noisy = (listener([Said(c, [], [])]) for c in (man, noise))
+    clean, noisy = (listener([EvaluatedUtterance(c, [], [])]) for c in (man, noise))
     assert [s.metric for s in clean] == ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"]
     assert all(1 <= b.value < a.value <= 5 for a, b in zip(clean, noisy, strict=True))
-    assert np.isnan(score(listener([Said(Clip(np.zeros(0), 16000), [], [])]), "dnsmos_sig"))
+    assert np.isnan(score(listener([EvaluatedUtterance(Clip(np.zeros(0), 16000), [], [])]), "dnsmos_sig"))
 
 
 # -- a run ------------------------------------------------------------------------------------------------------------
@@ -253,9 +260,9 @@ def test_dnsmos_prefers_speech_to_noise(man: Clip) -> None:
 class Ears:
     """Writes down what it hears."""
 
-    heard: ClassVar[list[Said]] = []
+    heard: ClassVar[list[EvaluatedUtterance]] = []
 
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         Ears.heard += said
         return [Score("ears", "count", len(said))]
 
@@ -277,9 +284,9 @@ def test_a_run_listens_after_the_steps_that_were_asked_for(cache: Path, tmp_path
     assert not [r for r in rows if r["algorithm"] == "natural" and r["metric"] != "ears"]
     assert {r["voices"] for r in rows} <= {"same", "cross"}
     for said in Ears.heard:
-        assert said.text and said.twin and len(said.clip.wave) > 8000
+        assert said.text and said.reference and len(said.clip.wave) > 8000
         assert len(said.targets) == len(said.sources) == 2  # one query, two shots: never the twin
-        assert said.twin not in said.targets
+        assert said.reference not in said.targets
 
 
 def test_a_metric_that_is_not_installed_stops_a_run_before_it_starts(

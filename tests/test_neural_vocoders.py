@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import leaky_relu
 from torch.nn.utils import parametrizations
 
-from metavox.adaptation.vocoder import audible
+from metavox.adaptation.vocoder import check_vocoder
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.evaluation.metrics import scores
@@ -260,7 +260,7 @@ def test_ssl_frames_are_heard_through_a_checkpoint_only(bundle: str, tmp_path: P
     _, state = normed(SSL, parametrizations.weight_norm)
     ssl, given = Ssl(bundle, 3), frames(33)
     assert auto(ssl) is None
-    audible({}, ssl, listening=False)
+    check_vocoder({}, ssl, listening=False)
     assert "vocoder=hifigan vocoder.checkpoint=FILE" in caplog.text
     wave = HiFiGAN(ssl, save(tmp_path, state, SSL)).render(given, Original(np.zeros(0), given))
     assert wave.shape == (12 * 320,)

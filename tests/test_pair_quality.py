@@ -10,7 +10,7 @@ from conftest import SMALL, compose_train
 from metavox.build import build
 from metavox.errors import MetavoxError
 from metavox.experiments.train import run
-from metavox.tasks.quality import COLUMNS, apart, geometry, together
+from metavox.tasks.quality import COLUMNS, apart, geometry, pool_rows
 
 
 def test_geometry_by_hand() -> None:
@@ -29,7 +29,7 @@ def test_unrelated_frames_are_about_root_two_apart() -> None:
 
 def test_a_split_weighs_its_voices_by_frames() -> None:
     row = dict.fromkeys(COLUMNS, 0.0) | {"split": "test", "pairs": 2, "frames": 100, "cost": 1.0, "same_phone": None}
-    total = together([row, {**row, "frames": 300, "cost": 2.0, "same_phone": 0.5}])
+    total = pool_rows([row, {**row, "frames": 300, "cost": 2.0, "same_phone": 0.5}])
     assert (total["pairs"], total["frames"], total["cost"], total["same_phone"]) == (4, 400, 1.75, 0.5)
     assert total["source"] == total["target"] == "all"
 

@@ -15,7 +15,7 @@ from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment
 from metavox.pairing.dtw import dtw, squares
-from metavox.pairing.nearest import Nearest, both_ways, nearest, nearest_alike, nearest_both
+from metavox.pairing.nearest import Nearest, both_ways, mutual_nearest, nearest, nearest_alike
 from metavox.pairing.parallel import Parallel, spoken
 from metavox.pairing.phone import Phone
 from metavox.pairing.phones import PHONES, RATE, Segment, frame_labels, pocketsphinx, segments
@@ -270,7 +270,7 @@ def test_one_product_finds_neighbours_both_ways(rows: int, others: int) -> None:
     x, y = rng.normal(size=(rows, 5)), rng.normal(size=(others, 5))
     x[-1], y[-1] = x[0], y[0]
     apart = np.linalg.norm(x[:, None].astype("f4") - y[None].astype("f4"), axis=2)
-    forth, back = nearest_both(x, y)
+    forth, back = mutual_nearest(x, y)
     np.testing.assert_array_equal(forth, apart.argmin(1))
     np.testing.assert_array_equal(back, apart.argmin(0))
 

@@ -27,7 +27,7 @@ import torch
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.learner.module import MetaLearner
-from metavox.learner.ddp import joined
+from metavox.learner.ddp import reduce_loss
 from metavox.models.mlp import MLP
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sinusoid_data import SinusoidData
@@ -54,7 +54,7 @@ if __name__ == "__main__":
     # tasks 1 and 2 fall to the first process, which loses task 2; 3 and 4 to the second
     weight = torch.ones((), requires_grad=True)
     mine, lost = ([1.0], 0.5) if trainer.global_rank == 0 else ([3.0, 8.0], 0.0)
-    loss, total, metrics = joined((weight * torch.tensor(mine)).mean(), {"diverged": torch.tensor(lost)})
+    loss, total, metrics = reduce_loss((weight * torch.tensor(mine)).mean(), {"diverged": torch.tensor(lost)})
     (slope,) = torch.autograd.grad(loss, weight)
     torch.distributed.all_reduce(slope)
     if trainer.global_rank == 0:

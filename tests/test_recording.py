@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from metavox.algorithms import recording
-from metavox.algorithms.engines.acceleration.graph_capture import Recorder
+from metavox.algorithms.engines.acceleration.graph_capture import GraphReplay
 from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.engines.base import State
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
@@ -245,7 +245,7 @@ def test_compiled_it_is_the_same() -> None:
 
 
 def test_a_recorder_keeps_no_batch() -> None:
-    recorder, tasks = Recorder(0, False), batch()
+    recorder, tasks = GraphReplay(0, False), batch()
     parameter = nn.Parameter(torch.ones(3))
 
     def compute(share: TaskBatch) -> recording.Computed:

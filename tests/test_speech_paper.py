@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from conftest import SMALL, compose_train
 from metavox.errors import ConfigError
 from metavox.evaluation.eer import TRIAL, Verification, equal_error_rate, pooled_rate
-from metavox.evaluation.listen import Clip, Said
 from metavox.evaluation.metrics import Score
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 from metavox.experiments.papers.speech import run_speech_paper
 from metavox.experiments.papers.speech_table import cells
 from metavox.experiments.papers.table import SEEN
@@ -90,7 +90,9 @@ class Parrot(Verification):
 def test_trials_are_cosines_to_the_own_centroid_and_to_all_others() -> None:
     x, y, none = (Clip(np.array(v), 16000) for v in ([1.0, 0.0], [0.0, 1.0], []))
     listener = Parrot()
-    said = Said(x, [x, y], [y], impostors={"b": lambda: [y, y], "c": lambda: [x, none], "d": lambda: [none]})
+    said = EvaluatedUtterance(
+        x, [x, y], [y], impostors={"b": lambda: [y, y], "c": lambda: [x, none], "d": lambda: [none]}
+    )
     assert listener([said]) == [
         Score("secs", "ge2e-centroid", pytest.approx(0.5**0.5)),
         Score("source_secs", "ge2e-centroid", 0.0),

@@ -12,9 +12,9 @@ from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
 from conftest import ROOT, TrainHere
-from metavox.cli.entry import groups, recalled
+from metavox.cli.entry import groups, resume_arguments
 from metavox.errors import ConfigError
-from metavox.experiments.run_folder import Busy, locked
+from metavox.experiments.run_folder import Busy, lock_folder
 from metavox.experiments.sweeps.grid import LONGEST, job_name
 
 SINES = (
@@ -165,20 +165,20 @@ def test_a_folder_of_other_settings_is_refused(whole: Path, train_here: TrainHer
 
 
 def test_what_is_given_beside_resume_replaces_what_the_sweep_had(whole: Path) -> None:
-    arguments = recalled([f"resume={whole}", "seed=0,1,2", "hydra/launcher=joblib"])
+    arguments = resume_arguments([f"resume={whole}", "seed=0,1,2", "hydra/launcher=joblib"])
     assert arguments[0] == "-m" and arguments[-2:] == ["seed=0,1,2", "hydra/launcher=joblib"]
     assert [a for a in arguments if a.startswith(("seed=", "hydra.sweep.dir="))] == [
         f"hydra.sweep.dir='{whole}'", "seed=0,1,2"
     ]  # fmt: skip
-    assert recalled(["resume=run_folder"]) == ["resume=run_folder"]
+    assert resume_arguments(["resume=run_folder"]) == ["resume=run_folder"]
     with pytest.raises(ConfigError, match="is not a sweep"):
-        recalled(["-m", "resume=run_folder"])
+        resume_arguments(["-m", "resume=run_folder"])
 
 
 def test_two_processes_never_share_a_run_folder(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(Busy, match="in use by another process"), locked(tmp_path):
+    with lock_folder(tmp_path), pytest.raises(Busy, match="in use by another process"), lock_folder(tmp_path):
         pass
-    with locked(tmp_path):  # the file stays, the lock does not
+    with lock_folder(tmp_path):  # the file stays, the lock does not
         pass
 
 

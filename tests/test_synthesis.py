@@ -12,7 +12,7 @@ from metavox.audio.espeak import Espeak
 from metavox.errors import MetavoxError
 from metavox.features.frames import Frames
 from metavox.features.world import World
-from metavox.synthesis.conversion import VoiceStatistics, converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics, convert_f0
 from metavox.synthesis.variance import GV
 from metavox.synthesis.voice import Voice
@@ -73,7 +73,7 @@ def test_conversion_keeps_power_and_aperiodicity_and_leaves_the_source_alone(spe
     statistics = F0Statistics.of([speech.f0])
     before = speech.spectrum.copy()
     mapped = speech.spectrum[:, 1:] * 0.5 + 0.1
-    (converted,) = converted_frames([speech], [mapped], WORLD, PLAIN, statistics, VoiceStatistics(statistics, ONES))
+    (converted,) = convert_frames([speech], [mapped], WORLD, PLAIN, statistics, VoiceStatistics(statistics, ONES))
     np.testing.assert_allclose(WORLD.power(converted.spectrum), WORLD.power(speech.spectrum), atol=1e-3)
     np.testing.assert_allclose(converted.spectrum[:, 1:], speech.spectrum[:, 1:] * 0.5 + 0.1, rtol=1e-6)
     assert np.array_equal(converted.aperiodicity, speech.aperiodicity)

@@ -25,7 +25,7 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 from conftest import DATA, ROOT, SMALL, TrainHere, compose_train
 from metavox.adaptation.run import load_run
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.retest import retested, trained
+from metavox.experiments.retest import config_of_retest, trained_checkpoint
 from metavox.experiments.train import run
 
 TINY = ("dataset.voices=6", "dataset.sentences=6", "dataset.split.test=2", "dataset.split.validation=2")
@@ -167,7 +167,7 @@ def test_audio_of_test_tasks_is_speech(done: Path) -> None:
 
 def test_a_finished_run_is_not_run_again(done: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (done / "results.csv").read_bytes()
-    monkeypatch.setattr("metavox.experiments.train.contest", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("metavox.experiments.train.train_and_test", lambda *_: pytest.fail("trained again"))
     run(compose_train(*small(cache)), done, [])
     assert (done / "results.csv").read_bytes() == before
 
@@ -354,7 +354,7 @@ def test_a_trained_run_is_tested_again_without_training(
 ) -> None:
     monkeypatch.setattr("pytorch_lightning.Trainer.fit", lambda *_, **__: pytest.fail("trained again"))
     known = compose_train(*small(cache, f"test={done}", "evaluation.shots=[1,2]", "evaluation.steps=[0,2,4]"))
-    config = retested(known, [f"test={done}", "evaluation.shots=[1,2]", "evaluation.steps=[0,2,4]"])
+    config = config_of_retest(known, [f"test={done}", "evaluation.shots=[1,2]", "evaluation.steps=[0,2,4]"])
     run(config, tmp_path / "again", [])
     again, before = rows(tmp_path / "again"), rows(done)
     key = lambda r: tuple(r[k] for k in ("algorithm", "source", "target", "steps", "metric", "convention"))  # noqa: E731
@@ -363,19 +363,19 @@ def test_a_trained_run_is_tested_again_without_training(
     assert first and first.items() <= same.items()
     assert {r["steps"] for r in again if r["shots"] == "1" and r["algorithm"] == "maml"} == {"0", "2", "4", "5"}
     with pytest.raises(ConfigError, match="leave out seed=3"):
-        retested(known, [f"test={done}", "seed=3"])
+        config_of_retest(known, [f"test={done}", "seed=3"])
 
 
 def test_weights_of_other_settings_or_other_recordings_are_refused(done: Path, tmp_path: Path) -> None:
     kept = torch.load(done / "checkpoints" / "best.ckpt", weights_only=True)["metavox"]
-    assert trained(done, Path(), kept).name == "best.ckpt"
+    assert trained_checkpoint(done, Path(), kept).name == "best.ckpt"
     with pytest.raises(ConfigError, match=r"model\.hidden"):
-        trained(done, Path(), {**kept, "config": {**kept["config"], "model": {"hidden": [3]}}})
+        trained_checkpoint(done, Path(), {**kept, "config": {**kept["config"], "model": {"hidden": [3]}}})
     mean = [v + 1 for v in kept["normaliser"]["mean"]]
     with pytest.raises(MetavoxError, match="recordings are not those"):
-        trained(done, Path(), {**kept, "normaliser": {**kept["normaliser"], "mean": mean}})
+        trained_checkpoint(done, Path(), {**kept, "normaliser": {**kept["normaliser"], "mean": mean}})
     with pytest.raises(MetavoxError, match=r"holds no best\.ckpt"):
-        trained(tmp_path, Path(), kept)
+        trained_checkpoint(tmp_path, Path(), kept)
 
 
 def test_a_k_that_no_speaker_can_serve_is_one_sentence(cache: Path, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from scipy.optimize import minimize
 from metavox.audio.espeak import Espeak
 from metavox.features.frames import Frames, compared
 from metavox.features.world import World
-from metavox.synthesis.conversion import VoiceStatistics, converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.trajectory import gradient, mlpg
-from metavox.synthesis.variance import GAIN, GV, global_variance, widened
+from metavox.synthesis.variance import GAIN, GV, global_variance, widen_variance
 from metavox.synthesis.vocoders.base import Original
 from metavox.synthesis.vocoders.world import WorldVocoder
 from metavox.tasks.alignments import speech_frames
@@ -49,14 +49,17 @@ def test_smoothed_frames_get_the_variance_of_the_voice_around_their_mean() -> No
     wanted = global_variance([rng.standard_normal((400, 3)) * [1, 2, 3]])
     frames, rows = rng.standard_normal((300, 3)) * [0.5, 1, 2] + 5, np.arange(20, 280)
     made = global_variance([frames[rows]])
-    full, half, none = (widened(frames, rows, made, wanted, share) for share in (1.0, 0.5, 0.0))
+    full, half, none = (widen_variance(frames, rows, made, wanted, share) for share in (1.0, 0.5, 0.0))
     np.testing.assert_allclose(full[rows].var(0), wanted, rtol=1e-4)
     np.testing.assert_allclose(half[rows].std(0), (wanted * made) ** 0.25, rtol=1e-4)
     np.testing.assert_allclose(none, frames, rtol=1e-6)
     np.testing.assert_allclose(full[rows].mean(0), frames[rows].mean(0), rtol=1e-5)
-    flat = widened(np.full((9, 3), 2.0), np.arange(9), np.zeros(3), wanted, 1.0)
+    flat = widen_variance(np.full((9, 3), 2.0), np.arange(9), np.zeros(3), wanted, 1.0)
     assert np.array_equal(flat, np.full((9, 3), 2.0, "f4"))
-    assert np.abs(widened(frames, rows, made / 1e6, wanted, 1.0) - 5).max() <= 1.01 * GAIN * np.abs(frames - 5).max()
+    assert (
+        np.abs(widen_variance(frames, rows, made / 1e6, wanted, 1.0) - 5).max()
+        <= 1.01 * GAIN * np.abs(frames - 5).max()
+    )
 
 
 def test_gv_is_measured_over_all_that_is_converted() -> None:
@@ -68,7 +71,7 @@ def test_gv_is_measured_over_all_that_is_converted() -> None:
     plain = Normaliser(np.zeros(24), np.ones(24))
     known, f0 = VoiceStatistics.of([whole], world), F0Statistics.of([whole.f0])
     mapped = [h.spectrum[:, world.mapped] * 0.4 for h in halves]
-    done = converted_frames(halves, mapped, world, plain, f0, known, gv=GV(1.0))
+    done = convert_frames(halves, mapped, world, plain, f0, known, gv=GV(1.0))
     spoken = [speech_frames(world.power(h.spectrum)) for h in halves]
     after = [d.spectrum[rows, 1:].var(0) for d, rows in zip(done, spoken, strict=True)]
     before = [m[rows].var(0) for m, rows in zip(mapped, spoken, strict=True)]
@@ -98,11 +101,11 @@ def test_mapped_power_is_converted_and_not_compared() -> None:
     known, f0 = VoiceStatistics.of([frames], world), F0Statistics.of([frames.f0])
     louder = frames.spectrum + np.eye(1, 25, dtype="f4")
     normaliser = Normaliser(np.zeros(25), np.ones(25))
-    (done,) = converted_frames([frames], [louder], world, normaliser, f0, known)
+    (done,) = convert_frames([frames], [louder], world, normaliser, f0, known)
     np.testing.assert_allclose(done.spectrum, louder, atol=1e-6)
-    (wide,) = converted_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=GV(1.0))
+    (wide,) = convert_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=GV(1.0))
     np.testing.assert_allclose(world.power(wide.spectrum), world.power(louder * 0.5), atol=1e-3)
-    (all_of_it,) = converted_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=GV(1.0, power=True))
+    (all_of_it,) = convert_frames([frames], [louder * 0.5], world, normaliser, f0, known, gv=GV(1.0, power=True))
     spoken = speech_frames(world.power(frames.spectrum))
     np.testing.assert_allclose(all_of_it.spectrum[spoken].var(0), frames.spectrum[spoken].var(0), rtol=1e-3)
 
@@ -114,7 +117,7 @@ def test_slopes_and_values_are_reconciled_in_a_conversion() -> None:
     known, f0 = VoiceStatistics.of([frames], world), F0Statistics.of([frames.f0])
     noisy = frames.spectrum[:, world.mapped].copy()
     noisy[:, :24] += 0.1 * np.random.default_rng(0).standard_normal((len(noisy), 24)).astype("f4")
-    (done,) = converted_frames([frames], [noisy], world, normaliser, f0, known)
+    (done,) = convert_frames([frames], [noisy], world, normaliser, f0, known)
     wrong = [np.abs(v - frames.spectrum[:, 1:25]).mean() for v in (noisy[:, :24], done.spectrum[:, 1:25])]
     assert wrong[1] < 0.7 * wrong[0]
     np.testing.assert_allclose(done.spectrum[:, 25:], np.gradient(done.spectrum[:, 1:25], axis=0), atol=1e-4)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from conftest import DATA
-from metavox.adaptation.vocoder import audible, vocoder_of
+from metavox.adaptation.vocoder import check_vocoder, vocoder_of
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings, write
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
-from metavox.evaluation.listen import Clip
+from metavox.evaluation.waveform import Clip
 from metavox.features import melcepstrum
 from metavox.features.frames import Frames
 from metavox.features.mel import Mel
@@ -22,7 +22,7 @@ from metavox.synthesis.vocoders.auto import auto
 from metavox.synthesis.vocoders.base import Original
 from metavox.synthesis.vocoders.diffvc import DiffVC, semitones
 from metavox.synthesis.vocoders.griffin_lim import GriffinLim
-from metavox.synthesis.vocoders.psola import marks, repitched
+from metavox.synthesis.vocoders.psola import marks, shift_pitch
 from metavox.synthesis.vocoders.world import WorldVocoder
 
 
@@ -143,15 +143,15 @@ def test_marks_lie_a_period_apart() -> None:
 
 def test_the_same_pitch_gives_the_same_wave(spoken: Original) -> None:
     """Two overlapping windows of a period sum to one."""
-    same = repitched(spoken.wave, 16000, 0.005, spoken.frames.f0, spoken.frames.f0)
+    same = shift_pitch(spoken.wave, 16000, 0.005, spoken.frames.f0, spoken.frames.f0)
     assert level(same - spoken.wave) < level(spoken.wave) - 20
-    assert len(repitched(np.zeros(10), 16000, 0.005, np.zeros(1), np.zeros(1))) == 10
+    assert len(shift_pitch(np.zeros(10), 16000, 0.005, np.zeros(1), np.zeros(1))) == 10
 
 
 def test_a_tone_moves_to_where_it_was_asked() -> None:
     times, f0 = np.arange(16000) / 16000, np.full(201, 120.0)
     wave = sum(np.sin(2 * np.pi * 120 * k * times) / k for k in range(1, 12)) * 0.1
-    again = World().analyse(repitched(wave, 16000, 0.005, f0, f0 * 1.4), 16000)
+    again = World().analyse(shift_pitch(wave, 16000, 0.005, f0, f0 * 1.4), 16000)
     assert np.median(again.f0[again.f0 > 0]) == pytest.approx(168, rel=0.005)
 
 
@@ -210,10 +210,10 @@ def test_a_vocoder_that_does_not_fit_is_refused(vocoder: type, features: object,
 
 def test_frames_that_cannot_be_heard_have_no_listeners(caplog: pytest.LogCaptureFixture) -> None:
     silent = SimpleNamespace(settings=lambda: {"kind": "ssl"})
-    audible({}, silent, listening=False)  # type: ignore[arg-type]
+    check_vocoder({}, silent, listening=False)  # type: ignore[arg-type]
     assert "vocoder=hifigan" in caplog.text
     with pytest.raises(ConfigError, match="listen= hears waves"):
-        audible({}, silent, listening=True)  # type: ignore[arg-type]
+        check_vocoder({}, silent, listening=True)  # type: ignore[arg-type]
 
 
 def test_real_speech_keeps_its_quality_by_differentials() -> None:

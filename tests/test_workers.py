@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from metavox.cli.entry import guarded, launch
+from metavox.cli.entry import launch, run_guarded
 from metavox.errors import AudioError, MetavoxError
 from metavox.workers import parallel_map, threads_wait_briefly
 
@@ -145,7 +145,7 @@ def test_garbage_is_collected_in_a_job_but_not_while_it_is_imported(monkeypatch:
 
     def main() -> None:
         enabled.append(gc.isenabled())
-        guarded(lambda _: enabled.append(gc.isenabled()), OmegaConf.create())
+        run_guarded(lambda _: enabled.append(gc.isenabled()), OmegaConf.create())
 
     launch(main, "train")
     assert enabled == [False, True] and gc.isenabled()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from metavox.adaptation.run import Run
-from metavox.adaptation.support import Material
+from metavox.adaptation.support import AdaptationPairs
 from metavox.algorithms.auto_steps import choose_steps
 from metavox.algorithms.base import Adapted
 from metavox.errors import MetavoxError
@@ -31,23 +31,23 @@ class Fitted(NamedTuple):
     why: str
 
 
-def fit(run: Run, material: Material, steps: int | str | None, lr: float | None) -> Fitted:
+def fit(run: Run, adaptation_pairs: AdaptationPairs, steps: int | str | None, lr: float | None) -> Fitted:
     """Adapts on the support pairs; `steps` defaults to the run's and is chosen on them where AUTO, `lr` to what was
     tuned for as many steps, else to the run's. Raises MetavoxError when it diverges."""
     normalise = run.normaliser.normalise
-    support = stack_pairs([[(normalise(x), normalise(y)) for x, y in material.support]])
+    support = stack_pairs([[(normalise(x), normalise(y)) for x, y in adaptation_pairs.support]])
     number, why = choose(run, support, lr) if steps == AUTO else (steps, "given")
     if number is None:
         number, why = run.algorithm.steps, why if steps == AUTO else "as trained"
     number = int(number)
     lr = run.rate(support.x.shape[1], number) if lr is None else lr
     at = sorted({0, number})
-    states = dict(zip(at, run.algorithm.curve(support, at, lr), strict=True))
+    states = dict(zip(at, run.algorithm.adaptation_path(support, at, lr), strict=True))
     before = {"before adaptation": states[0]} if number else {}
     shown: dict[str, Adapted | None] = {"unconverted": None, **before, "adapted": states[number]}
     metrics = [
         {"pairs": name, "state": state, **_scores(run, adapted, pairs)}
-        for name, pairs in (("support", material.support), ("held-out", material.held_out))
+        for name, pairs in (("support", adaptation_pairs.support), ("held-out", adaptation_pairs.held_out))
         for state, adapted in shown.items()
         if pairs
     ]

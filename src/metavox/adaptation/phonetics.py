@@ -9,7 +9,7 @@ from tqdm import tqdm
 from metavox.adaptation.support import Speech
 from metavox.adaptation.voice_report import Report
 from metavox.errors import MetavoxError
-from metavox.evaluation.listen import Clip
+from metavox.evaluation.waveform import Clip
 from metavox.features.frames import Features
 from metavox.pairing.parallel import spoken
 from metavox.pairing.phones import RATE, frame_labels, segments

@@ -6,11 +6,11 @@ from typing import Any
 
 from metavox.audio.files import read
 from metavox.errors import MetavoxError
-from metavox.evaluation.listen import Clip, Said
 from metavox.evaluation.secs import RATE, Secs
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 
 
-def likeness(targets: Sequence[Path], files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def speaker_similarity(targets: Sequence[Path], files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """SECS of the target's recordings, of the source through the vocoder alone and of the output.
 
     `files` name an "output" and its "reference" each. No recording is compared with itself, nor with its own
@@ -25,9 +25,9 @@ def likeness(targets: Sequence[Path], files: Sequence[dict[str, Any]]) -> list[d
     except MetavoxError:  # AudioError too
         return []
     said = {
-        "target recordings": [Said(c, _without(real, i), sources) for i, c in enumerate(real)],
-        "source by the vocoder": [Said(c, real, _without(sources, i)) for i, c in enumerate(sources)],
-        "output": [Said(c, real, _without(sources, i)) for i, c in enumerate(outputs)],
+        "target recordings": [EvaluatedUtterance(c, _without(real, i), sources) for i, c in enumerate(real)],
+        "source by the vocoder": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(sources)],
+        "output": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(outputs)],
     }
     return [{"speech": name, **_row(secs, part)} for name, part in said.items()]
 
@@ -36,7 +36,7 @@ def _without(clips: Sequence[Clip], i: int) -> list[Clip]:
     return [*clips[:i], *clips[i + 1 :]]
 
 
-def _row(secs: Secs, said: Sequence[Said]) -> dict[str, float | None]:
+def _row(secs: Secs, said: Sequence[EvaluatedUtterance]) -> dict[str, float | None]:
     """Means; None where there is nothing to compare with (JSON has no nan)."""
     values = {s.metric: None if s.value != s.value else s.value for s in secs(said)}
     return {"to target": values["secs"], "to source": values["source_secs"]}

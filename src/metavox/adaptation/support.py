@@ -13,14 +13,14 @@ from metavox.audio.espeak import Espeak
 from metavox.audio.files import read
 from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError, MetavoxError
-from metavox.evaluation.listen import Clip
+from metavox.evaluation.waveform import Clip
 from metavox.features.frames import Features, Frames
 from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
-from metavox.tasks.quality import coverage, geometry, shares, within
+from metavox.tasks.quality import coverage, describe_pairs, describe_phones, geometry
 
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Speech:
 
 
 @dataclass(frozen=True)
-class Material:
+class AdaptationPairs:
     """Aligned pairs x [N, D], y [N, D] of mapped columns, the names of the target recordings they come from, and a line
     on the pairs of the support."""
 
@@ -85,7 +85,7 @@ def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], sp
     Raises ConfigError where `wanted` cannot work with what is given.
     """
     transcribed = any(spoken(t.text or "") for t in targets)
-    matching = not speaking and bool(correspond(sources, targets))
+    matching = not speaking and bool(match_utterances(sources, targets))
     if wanted == "auto":
         return "parallel" if matching else "tts" if speaking and transcribed else "nearest"
     if wanted == "parallel" and not matching:
@@ -104,7 +104,7 @@ def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], sp
 def gather(
     name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
     voice: TextVoice,
-) -> Material:  # fmt: skip
+) -> AdaptationPairs:  # fmt: skip
     """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs.
 
     Raises MetavoxError when none can.
@@ -114,17 +114,17 @@ def gather(
     if name == "tts":
         pairs = [(voice.say(t.text, t.name), t) for t in targets if t.text and spoken(t.text)]
     else:
-        pairs = correspond(sources, targets)
+        pairs = match_utterances(sources, targets)
     pairs = [pair for pair in pairs if _fits(*pair)]
     if not pairs:
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
     chosen, rest = spread(pairs, shots)
     support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
     held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
-    return Material(name, support, held_out, [t.name for _, t in chosen], quality)
+    return AdaptationPairs(name, support, held_out, [t.name for _, t in chosen], quality)
 
 
-def correspond(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
+def match_utterances(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
     """Pairs of the same file name and no different transcripts; where there is none, pairs of the same transcript."""
     named = {s.name: s for s in sources}
     pairs = [(named[t.name], t) for t in targets if t.name in named and _may_agree(named[t.name], t)]
@@ -140,14 +140,14 @@ def _may_agree(source: Speech, target: Speech) -> bool:
 
 def _pooled(
     name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features
-) -> Material:
+) -> AdaptationPairs:
     """Support and held-out pairs share no target recording, and no source recording where there are enough."""
     chosen, rest = spread(targets, shots)
     near, others = spread(sources, _enough(sources, chosen))
     support, quality = _measured(pairing, near, chosen, features)
     rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
     held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
-    return Material(name, support, held_out, [t.name for t in chosen], quality)
+    return AdaptationPairs(name, support, held_out, [t.name for t in chosen], quality)
 
 
 def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
@@ -184,9 +184,9 @@ def _measured(
         (x[a.path[:, 0]][:, features.mapped], every[a.path[:, 1]][:, features.mapped])
         for x, a in zip(left, found, strict=True)
     ]
-    line = shares({**geometry(rows, int(starts[-1]), len(every)), "pairs": len(found), "cost": cost})
+    line = describe_pairs({**geometry(rows, int(starts[-1]), len(every)), "pairs": len(found), "cost": cost})
     if labels:
-        line += f"; {within(coverage(*(np.concatenate(side)[rows[:, i]] for i, side in enumerate(labels))))}"
+        line += f"; {describe_phones(coverage(*(np.concatenate(side)[rows[:, i]] for i, side in enumerate(labels))))}"
     return pairs, line
 
 

@@ -20,7 +20,7 @@ def vocoder_of(config: Any, features: Features) -> Vocoder | None:
     return found
 
 
-def audible(config: Any, features: Features, listening: bool) -> None:
+def check_vocoder(config: Any, features: Features, listening: bool) -> None:
     """Raises ConfigError for a vocoder that does not fit, or for metrics that listen where nothing can be heard; warns
     where there will be no audio."""
     if vocoder_of(config, features) is None:

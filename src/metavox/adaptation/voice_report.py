@@ -25,7 +25,7 @@ class Report:
     source: str = ""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     f0: dict[str, float | None] = field(default_factory=dict)  # medians in Hz
-    likeness: list[dict[str, Any]] = field(default_factory=list)  # empty where it was not measured
+    speaker_similarity: list[dict[str, Any]] = field(default_factory=list)  # empty where it was not measured
     files: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -70,14 +70,14 @@ class Report:
             lines += _table(self.metrics, ("pairs", "state", "frames", "loss", metric))
         lines += ["## Pitch", "", "Medians of the voiced frames in Hz; the output was analysed again.", ""]
         lines += _table([self.f0], ("source", "target", "output"))
-        if self.likeness:
+        if self.speaker_similarity:
             lines += [
                 "## Likeness",
                 "",
                 "Speaker similarity (SECS, Resemblyzer) to other recordings; 1 is the same.",
                 "",
             ]
-            lines += _table(self.likeness, ("speech", "to target", "to source"))
+            lines += _table(self.speaker_similarity, ("speech", "to target", "to source"))
         lines += ["## Files", ""]
         lines += _table(self.files, ("source", "output", "reference", "seconds", "f0_source", "f0_output"))
         if self.skipped:

@@ -45,7 +45,7 @@ def folds(shots: int) -> tuple[Tensor, Tensor]:
     return kept, left_out
 
 
-def picked(states: Sequence[Adapted], choice: Tensor) -> Adapted:
+def pick_states(states: Sequence[Adapted], choice: Tensor) -> Adapted:
     """Of the same tasks in several states, each task in the state chosen for it, [B] places in `states`."""
     tasks = torch.arange(len(choice), device=choice.device)
     return {name: torch.stack([state[name] for state in states])[choice, tasks] for name in states[0]}
@@ -56,7 +56,7 @@ def _losses(algorithm: MetaAlgorithm, fit: Pairs, check: Pairs, rates: Mapping[i
     for lr in set(rates.values()):
         at = [step for step, rate in rates.items() if rate == lr]
         with torch.enable_grad():
-            states = algorithm.curve(fit, at, lr)
+            states = algorithm.adaptation_path(fit, at, lr)
         with torch.no_grad():
             found |= {step: algorithm.losses(state, check) for step, state in zip(at, states, strict=True)}
     losses = torch.stack([found[step] for step in rates], dim=1)

@@ -26,8 +26,8 @@ class MetaAlgorithm(nn.Module):
     """Owns the mapping network and its own meta-parameters; knows nothing of speech.
 
     `steps` is the default number of inner steps at test time; `needs_training` is False where there is no outer loop.
-    `limit` is the task loss above which a task counts as diverged. An algorithm implements `curve` and, where it has an
-    outer loop, `task_losses`.
+    `limit` is the task loss above which a task counts as diverged. An algorithm implements `adaptation_path`
+    and, where it has an outer loop, `task_losses`.
     """
 
     needs_training = True
@@ -49,7 +49,7 @@ class MetaAlgorithm(nn.Module):
             return parameter.expand(tasks, *parameter.shape)
         return parameter.repeat_interleave(tasks // self.replicas, dim=0)
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+    def adaptation_path(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """The adapted state after each number of steps in `at`, in one pass, detached from the graph.
 
         All tasks of the batch are adapted at once. `lr` replaces the inner learning rate (ConfigError
@@ -59,7 +59,7 @@ class MetaAlgorithm(nn.Module):
 
     def adapt(self, support: Pairs, steps: int | None = None, lr: float | None = None) -> Adapted:
         """The adapted state after `steps` inner steps (default: `self.steps`)."""
-        return self.curve(support, [self.steps if steps is None else steps], lr)[0]
+        return self.adaptation_path(support, [self.steps if steps is None else steps], lr)[0]
 
     def predict(self, adapted: Adapted, x: Tensor) -> Tensor:
         """x [B, K, T, Dx] -> y_hat [B, K, T, Dy] by the adapted network."""
@@ -122,7 +122,7 @@ class StepFree(MetaAlgorithm):
         """What a voice consists of, by name, each [B, ...]."""
         raise NotImplementedError
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+    def adaptation_path(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """The same for every number of steps. Raises ConfigError when given an `lr`."""
         check_steps(at)
         if lr is not None:

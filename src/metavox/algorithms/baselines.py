@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from metavox.algorithms.base import Adapted
 from metavox.algorithms.closed_form import ClosedForm
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
-from metavox.algorithms.reptile import pooled
+from metavox.algorithms.reptile import pool
 from metavox.tasks.batch import Pairs, TaskBatch
 
 
@@ -15,8 +15,8 @@ class Joint(GradientAlgorithm):
 
     def task_losses(self, batch: TaskBatch) -> Tensor:
         """[B]: the loss at theta on all pairs of the task."""
-        pool = pooled(batch)
-        return self.losses(self.start(len(pool.x)), pool)
+        pairs = pool(batch)
+        return self.losses(self.start(len(pairs.x)), pairs)
 
 
 class Scratch(GradientAlgorithm):

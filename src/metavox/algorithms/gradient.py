@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
-from metavox.algorithms.engines.acceleration.chunks import at_once, shares, summed
-from metavox.algorithms.engines.acceleration.graph_capture import Computed, Recorder
-from metavox.algorithms.engines.base import Graph, Optimizer, Options, Rule, State
+from metavox.algorithms.engines.acceleration.chunks import chunk_size, split_tasks, sum_chunks
+from metavox.algorithms.engines.acceleration.graph_capture import Computed, GraphReplay
+from metavox.algorithms.engines.base import GradientMode, Optimizer, Options, Rule, State
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
@@ -77,7 +77,7 @@ class GradientAlgorithm(MetaAlgorithm):
     def __init__(self, model: nn.Module, inner: InnerLoop) -> None:
         super().__init__(model, inner.steps if inner.test_steps is None else inner.test_steps, inner.engine)
         self.inner, self.options = inner, Options(inner.clip, inner.checkpoint, inner.bfloat16)
-        self.names, self._recorder = matching(model, inner.adapts), Recorder(inner.replayed_after, inner.compile)
+        self.names, self._recorder = matching(model, inner.adapts), GraphReplay(inner.replayed_after, inner.compile)
         self.register_buffer("inner_lr", torch.tensor(float(inner.lr)))
 
     def start(self, tasks: int) -> State:
@@ -93,8 +93,13 @@ class GradientAlgorithm(MetaAlgorithm):
         """One inner step; here by the named optimiser."""
         return Optimizer(self.inner.optimizer, self.rate(lr))
 
-    def descend(
-        self, support: Pairs, at: Sequence[int], graph: Graph, lr: float | None = None, minibatch: int | None = None
+    def inner_loop(
+        self,
+        support: Pairs,
+        at: Sequence[int],
+        graph: GradientMode,
+        lr: float | None = None,
+        minibatch: int | None = None,
     ) -> list[State]:
         """The fast weights after each number of steps in `at`; `minibatch` rows of the support in each, all if None."""
         start, update, rows = self.start(len(support.x)), self.update(lr), minibatches(support, minibatch)
@@ -104,26 +109,26 @@ class GradientAlgorithm(MetaAlgorithm):
                 f"not {self.inner.optimizer}."
             )
         with torch.enable_grad():
-            return self.engine.descend(self.model, start, rows, update, at, graph, self.options)
+            return self.engine.inner_loop(self.model, start, rows, update, at, graph, self.options)
 
     def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
         """See `MetaAlgorithm.mean_loss`; replayed, and a few tasks at a time, where that is faster or was asked for."""
         if not torch.is_grad_enabled():
             return super().mean_loss(batch)
         tasks, state = len(batch.support.x), [*self.parameters(), *self.buffers()]
-        parts = shares(batch, self._at_once(batch))  # of one size, the last perhaps of another
+        parts = split_tasks(batch, self._at_once(batch))  # of one size, the last perhaps of another
         replays = {n: self._replay(part, tasks, state) for n, part in {len(p.support.x): p for p in parts}.items()}
         if len(parts) == 1 and replays[tasks] is None:
             return super().mean_loss(batch)
         found = ((replays[len(p.support.x)] or partial(self._computed, tasks))(p) for p in parts)
-        return summed(found, [p for p in state if p.requires_grad])
+        return sum_chunks(found, [p for p in state if p.requires_grad])
 
     def _at_once(self, batch: TaskBatch) -> int:
         """How many tasks go through the inner loop together."""
         tasks = len(batch.support.x)
         if self.replicas > 1:  # a share would hold the tasks of some of them
             return tasks
-        return min(tasks, self.inner.tasks_at_once or at_once(batch, self.inner.compile))
+        return min(tasks, self.inner.tasks_at_once or chunk_size(batch, self.inner.compile))
 
     def _replay(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Callable[[TaskBatch], Computed] | None:
         modes = tuple(module.training for module in self.modules())
@@ -136,14 +141,14 @@ class GradientAlgorithm(MetaAlgorithm):
         part = losses.sum() / tasks * self.replicas
         return [losses.detach(), part.detach(), *torch.autograd.grad(part, learned, allow_unused=True)]
 
-    def curve(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """See `MetaAlgorithm.curve`."""
+    def adaptation_path(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+        """See `MetaAlgorithm.adaptation_path`."""
         check_steps(at)
         if lr is not None and self.inner_lr is None:
             raise ConfigError(f"{type(self).__name__} learns its inner rates: leave lr out.")
         if lr is not None and not lr > 0:
             raise ConfigError(f"Inner learning rate {lr}: give a number above 0.")
-        return [{n: p.detach() for n, p in state.items()} for state in self.descend(support, at, "detached", lr)]
+        return [{n: p.detach() for n, p in state.items()} for state in self.inner_loop(support, at, "detached", lr)]
 
 
 def twice_differentiable() -> AbstractContextManager[None]:

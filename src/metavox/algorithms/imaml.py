@@ -39,7 +39,7 @@ class IMAML(GradientAlgorithm):
     def task_losses(self, batch: TaskBatch) -> Tensor:
         """[B]: L_Q(p*), with the implicit gradient with respect to theta and to weights that do not adapt."""
         with twice_differentiable():
-            (fast,) = self.descend(batch.support, [self.inner.steps], "detached", minibatch=self.inner.minibatch)
+            (fast,) = self.inner_loop(batch.support, [self.inner.steps], "detached", minibatch=self.inner.minibatch)
             fast = {name: p.requires_grad_() for name, p in fast.items()}
             query = self.losses(fast, batch.query)  # [B]
             target = torch.autograd.grad(query.sum(), list(fast.values()), retain_graph=True, materialize_grads=True)

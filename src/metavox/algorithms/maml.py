@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from metavox.algorithms.engines.base import Graph
+from metavox.algorithms.engines.base import GradientMode
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop, twice_differentiable
 from metavox.errors import ConfigError
 from metavox.tasks.batch import TaskBatch
@@ -23,7 +23,7 @@ class MAML(GradientAlgorithm):
             raise ConfigError(f"Unknown derivative order {order!r}: use one of {', '.join(ORDERS)}.")
         self.order, self.first_order_steps = order, first_order_steps
 
-    def graph(self) -> Graph:
+    def graph(self) -> GradientMode:
         """The derivative order of this outer step."""
         if self.order == "first" or (self.order == "annealed" and self.outer_steps < self.first_order_steps):
             return "first"
@@ -32,5 +32,5 @@ class MAML(GradientAlgorithm):
     def task_losses(self, batch: TaskBatch) -> Tensor:
         """[B]: L_Q(p_k)"""
         with twice_differentiable():
-            (fast,) = self.descend(batch.support, [self.inner.steps], self.graph(), minibatch=self.inner.minibatch)
+            (fast,) = self.inner_loop(batch.support, [self.inner.steps], self.graph(), minibatch=self.inner.minibatch)
             return self.losses(fast, batch.query)

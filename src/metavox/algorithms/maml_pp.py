@@ -61,6 +61,6 @@ class MAMLpp(MAML):
         weighted = [(j + 1, w) for j, w in enumerate(self.importance()) if w > 0]
         with twice_differentiable():
             at = [j for j, _ in weighted]
-            states = self.descend(batch.support, at, self.graph(), minibatch=self.inner.minibatch)
+            states = self.inner_loop(batch.support, at, self.graph(), minibatch=self.inner.minibatch)
             losses = [w * self.losses(fast, batch.query) for fast, (_, w) in zip(states, weighted, strict=True)]
         return torch.stack(losses).sum(0)

@@ -22,9 +22,9 @@ class Reptile(GradientAlgorithm):
 
     def task_losses(self, batch: TaskBatch) -> Tensor:
         """[B]: half the squared distance that each task moves the weights."""
-        pool = pooled(batch)
-        (fast,) = self.descend(pool, [self.inner.steps], "detached", minibatch=self.inner.minibatch)
-        return HalfSquares.apply(*(p - fast[name] for name, p in self.start(len(pool.x)).items()))
+        pairs = pool(batch)
+        (fast,) = self.inner_loop(pairs, [self.inner.steps], "detached", minibatch=self.inner.minibatch)
+        return HalfSquares.apply(*(p - fast[name] for name, p in self.start(len(pairs.x)).items()))
 
 
 class HalfSquares(Function):
@@ -44,7 +44,7 @@ class HalfSquares(Function):
         return tuple(g.view(-1, *[1] * (t.dim() - 1)) * t for t in ctx.saved_tensors)
 
 
-def pooled(batch: TaskBatch) -> Pairs:
+def pool(batch: TaskBatch) -> Pairs:
     """Support and query pairs as one set [B, K + Q, T, D]; the shorter of the two is padded."""
     frames = max(pairs.x.shape[2] for pairs in batch)
     support, query = (_padded(pairs, frames - pairs.x.shape[2]) for pairs in batch)

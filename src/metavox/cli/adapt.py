@@ -15,8 +15,8 @@ from metavox.adaptation.fitting import Fitted, first_gradient, fit
 from metavox.adaptation.phonetics import with_phones
 from metavox.adaptation.recordings import Recording, find, load
 from metavox.adaptation.run import Run, load_run
-from metavox.adaptation.similarity import likeness
-from metavox.adaptation.support import Material, Speech, TextVoice, choose, gather
+from metavox.adaptation.similarity import speaker_similarity
+from metavox.adaptation.support import AdaptationPairs, Speech, TextVoice, choose, gather
 from metavox.adaptation.vocoder import vocoder_of
 from metavox.adaptation.voice_report import Report
 from metavox.build import build
@@ -70,7 +70,7 @@ def adapt(config: DictConfig) -> Path:
     else:
         report.run["vocoder"] = type(vocoder).__name__
         convert(voice, run, vocoder, gv_of(config), sources, output, report)
-    report.likeness = likeness([Path(t["path"]) for t in voice.provenance["target"]], report.files)
+    report.speaker_similarity = speaker_similarity([Path(t["path"]) for t in voice.provenance["target"]], report.files)
     report.write(output)
     for warning in report.warnings:
         log.warning("warning: %s", warning)
@@ -132,35 +132,35 @@ def make_voice(
     report.judge(recordings, "target", run.features)
     report.judge_amount(recordings)
     targets = [Speech.of(r, run.features.rate) for r in recordings]
-    pairing = choose(chosen(config), sources.speech, targets, config.text is not None)
+    pairing = choose(pairing_name(config), sources.speech, targets, config.text is not None)
     shots, left, right = config.shots or run.shots, sources.every, targets
     if pairing == "phone":
         left = with_phones(left, "source", run.features, report)
         right = with_phones(right, "target", run.features, report)
-    material = gather(pairing, build(config.pairings[pairing]), left, right, shots, run.features, speaker)
-    if len(material.used) < shots:
-        report.warnings.append(f"{len(material.used)} target recordings to adapt on where {shots} were wanted")
-    fitted = fit(run, material, config.steps, config.lr)
+    pairs = gather(pairing, build(config.pairings[pairing]), left, right, shots, run.features, speaker)
+    if len(pairs.used) < shots:
+        report.warnings.append(f"{len(pairs.used)} target recordings to adapt on where {shots} were wanted")
+    fitted = fit(run, pairs, config.steps, config.lr)
     report.metrics = fitted.metrics
     known = VoiceStatistics.of([t.frames for t in targets], run.features)
-    history = provenance(config, material, fitted, [r for r in recordings if r.name in material.used], sources)
+    history = provenance(config, pairs, fitted, [r for r in recordings if r.name in pairs.used], sources)
     return Voice(fitted.adapted, known, str(run.checkpoint.absolute()), run.sha256, run.features.settings(), history)
 
 
-def chosen(config: DictConfig) -> str:
+def pairing_name(config: DictConfig) -> str:
     """The name of the pairing asked for."""
     kind = config.pairing.get("_target_", "auto")
     return next((name for name, p in config.pairings.items() if p["_target_"] == kind), "auto")
 
 
 def provenance(
-    config: DictConfig, material: Material, fitted: Fitted, used: Sequence[Recording], sources: Sources
+    config: DictConfig, pairs: AdaptationPairs, fitted: Fitted, used: Sequence[Recording], sources: Sources
 ) -> dict[str, Any]:
     """Plain values that say where a voice comes from."""
     said = [{"path": str(r.path), "sha256": sha256(r.path), "seconds": round(r.quality.seconds, 2)} for r in used]
     return {
-        "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(material.used),
-        "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": material.pairing,
-        "pairs": material.quality, "source": sources.description,
+        "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(pairs.used),
+        "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": pairs.pairing,
+        "pairs": pairs.quality, "source": sources.description,
         "consent": None if config.consent is None else str(config.consent),
     }  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
-def quoted(arguments: Sequence[str], keys: Iterable[str]) -> list[str]:
+def quote(arguments: Sequence[str], keys: Iterable[str]) -> list[str]:
     """Quotes the values of `keys`, so that a comma, an apostrophe or a colon in a sentence or a path is just that.
 
     Hydra would read `text=Hello, world` as two values to sweep over: in a multirun they are. Lists in brackets and

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.cli import hydra_errors
-from metavox.cli.arguments import quoted
+from metavox.cli.arguments import quote
 from metavox.errors import ConfigError, MetavoxError
 from metavox.workers import end_ddp, end_with_parent, freed_memory_is_kept, threads_wait_briefly
 
@@ -34,7 +34,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("choices_help", choices_help, replace=True)
 
 
-def recalled(arguments: Sequence[str]) -> list[str]:
+def resume_arguments(arguments: Sequence[str]) -> list[str]:
     """The command line of the sweep in SWEEP_FOLDER where there is `resume=SWEEP_FOLDER`, else `arguments` as they are.
 
     What is given beside it replaces the sweep's own: `resume=SWEEP_FOLDER seed=0,1,2,3 hydra/launcher=joblib`. Raises
@@ -49,7 +49,7 @@ def recalled(arguments: Sequence[str]) -> list[str]:
     stored = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
     replaced = {"hydra.sweep.dir", *(a.lstrip("+~").partition("=")[0] for a in given)}
     own = [a for a in (*stored.hydra, *stored.task) if a.lstrip("+~").partition("=")[0] not in replaced]
-    return ["-m", *own, *quoted([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
+    return ["-m", *own, *quote([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
 
 
 def run_dir(resume: str | None, new: str, test: str | None = None) -> str:
@@ -90,7 +90,7 @@ def launch(main: Callable[[], object], name: str) -> None:
     gc.disable()  # till torch is imported: half a second of looking for garbage among what stays
     atexit.register(gc.freeze)  # and at the end, where Python would look through it once more: 1 to 2 s
     try:
-        sys.argv[1:] = recalled(sys.argv[1:])
+        sys.argv[1:] = resume_arguments(sys.argv[1:])
         main()
         sys.stdout.flush()
         end_ddp()
@@ -119,7 +119,7 @@ def _sentence(error: Exception, name: str) -> str | None:
     return f"cannot write {error.filename}: {error.strerror}; choose another folder" if error.filename else None
 
 
-def guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Result:
+def run_guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Result:
     """function(config); a MetavoxError, or a disk that takes no more, is logged and ends the program with code 2.
 
     In a multirun it is raised on, so that Hydra counts the job as failed and goes on with the others. The environment

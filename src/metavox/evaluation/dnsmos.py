@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metavox.evaluation.listen import Clip, Said, mean, optional
 from metavox.evaluation.metrics import Score
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean, optional
 
 RATE = 16000  # Hz, the models'
 LEAST = 0.1  # seconds; shorter clips are not speech (the library repeats them to 9 s)
@@ -20,7 +20,7 @@ class Dnsmos:
     def __init__(self) -> None:
         self.library = optional("speechmos.dnsmos")
 
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         """nan where no utterance is long enough."""
         found = np.array([self._rate(s.clip) for s in said])
         names = ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl")

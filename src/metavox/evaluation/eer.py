@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from metavox.evaluation.listen import TRIAL, Clip, Said
 from metavox.evaluation.metrics import Score
 from metavox.evaluation.secs import Secs
 from metavox.evaluation.statistics import LEAST
+from metavox.evaluation.waveform import TRIAL, Clip, EvaluatedUtterance
 
 RESAMPLES = 999
 Values = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -30,12 +30,12 @@ class Verification(Secs):
         super().__init__()
         self.centroids: dict[str, np.ndarray | None] = {}
 
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         """Trials that the encoder cannot judge, for want of speech, are left out."""
         trials = [Score(TRIAL, claimed, value) for s in said for claimed, value in self.trials(s).items()]
         return super().__call__(said) + [t for t in trials if not np.isnan(t.value)]
 
-    def trials(self, said: Said) -> dict[str, float]:
+    def trials(self, said: EvaluatedUtterance) -> dict[str, float]:
         """{voice claimed, "" for the own: cosine}"""
         for name, recordings in said.impostors.items():
             if name not in self.centroids:

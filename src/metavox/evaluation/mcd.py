@@ -8,8 +8,8 @@ import pyworld
 import soxr
 
 from metavox.errors import ConfigError
-from metavox.evaluation.listen import Clip, Said, mean
 from metavox.evaluation.metrics import MCD_DB, Score
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean
 from metavox.features import melcepstrum
 from metavox.pairing.dtw import dtw
 from metavox.tasks.alignments import speech_frames
@@ -55,9 +55,9 @@ class Mcd:
             raise ConfigError(f"listen.mcd.conventions: {unknown} unknown; there are {', '.join(CONVENTIONS)}")
         self.conventions = list(conventions)
 
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         """Over utterances that the target has said as well; none without one."""
-        pairs = [(s.clip, s.twin) for s in said if s.twin and s.twin is not s.clip]
+        pairs = [(s.clip, s.reference) for s in said if s.reference and s.reference is not s.clip]
         found = {name: mean(mcd(x, y, CONVENTIONS[name]) for x, y in pairs) for name in self.conventions}
         return [Score("mcd_wave", name, value) for name, value in found.items()] if pairs else []
 

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from metavox.evaluation.listen import Clip, Said, mean, optional
 from metavox.evaluation.metrics import Score
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean, optional
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Secs:
         self.known: WeakKeyDictionary[Clip, np.ndarray | None] = WeakKeyDictionary()
         self.warned = False
 
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         """nan, and a warning the first time, where no utterance holds speech enough for the encoder."""
         found = {
             "secs": [self.similarity(s.clip, s.targets) for s in said],

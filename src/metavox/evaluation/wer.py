@@ -13,8 +13,8 @@ from torchmetrics.functional.text import char_error_rate, word_error_rate
 
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import MetavoxError
-from metavox.evaluation.listen import Clip, Said, optional
 from metavox.evaluation.metrics import Score
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, optional
 from metavox.pairing.parallel import spoken
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Wer(ABC):
     name: str
     warned = False
 
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         """None, and a warning the first time, where nothing has a transcript."""
         pairs = [(self.words(s.clip), spoken(s.text)) for s in said if s.text and spoken(s.text)]
         if not pairs:

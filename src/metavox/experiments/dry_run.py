@@ -11,7 +11,7 @@ from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
 
-def rehearse(config: DictConfig, algorithms: Iterable[MetaAlgorithm], dims: Mapping[str, int]) -> None:
+def dry_run(config: DictConfig, algorithms: Iterable[MetaAlgorithm], dims: Mapping[str, int]) -> None:
     """Raises ConfigError for values that Lightning, torch, the network, the engine or the inner optimiser refuse.
 
     The algorithms are spent: their counters have moved.
@@ -34,6 +34,6 @@ def _step(algorithm: MetaAlgorithm, dims: Mapping[str, int]) -> None:
     try:
         if algorithm.needs_training:
             algorithm.outer_loss(TaskBatch(pairs, pairs))
-        algorithm.curve(pairs, [min(1, algorithm.steps)])
+        algorithm.adaptation_path(pairs, [min(1, algorithm.steps)])
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(f"{type(algorithm).__name__} does not work with this network: {error}") from error

@@ -17,7 +17,7 @@ PROCESSES = tuple(
 """Settings that say which processes train, and nothing of what they compute."""
 
 
-def helping(config: DictConfig) -> bool:
+def is_helper(config: DictConfig) -> bool:
     """Whether this process only helps to train: it locks nothing, writes nothing and is silent but for errors.
 
     Raises ConfigError where Lightning could not start such processes, or would share the work in another way.
@@ -32,14 +32,14 @@ def helping(config: DictConfig) -> bool:
     return bool(trainer.global_rank)
 
 
-def alone(trainer: DictConfig) -> Any:
+def single_process(trainer: DictConfig) -> Any:
     """The settings of a trainer for one process, which validates and tests while the others wait."""
     own = trainer.get("devices", 1)
     devices = own[:1] if OmegaConf.is_list(own) else 1
     return OmegaConf.create({**trainer, "strategy": "auto", "devices": devices, "num_nodes": 1})
 
 
-def on_processes(stored: DictConfig, given: DictConfig, overrides: Collection[str]) -> DictConfig:
+def with_processes(stored: DictConfig, given: DictConfig, overrides: Collection[str]) -> DictConfig:
     """The settings of a run, with the processes of another config: as far as keys of `overrides` name them."""
     for key in PROCESSES if "trainer" in overrides else overrides:
         own, name = OmegaConf.select(given, key), key.removeprefix("trainer.")

@@ -8,7 +8,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import differing, load_yaml
+from metavox.experiments.run_folder import changed_settings, load_yaml
 from metavox.synthesis.voice import load_plain
 
 OTHER = ("evaluation.", "listen", "vocoder", "gv")
@@ -17,7 +17,7 @@ SAME = ("seed", "features", "pairing", "model", "algorithm", "dataset")
 """Settings that belong to weights."""
 
 
-def retested(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+def config_of_retest(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The settings of the run `config.test`, with those of the test that `overrides` give.
 
     Raises ConfigError when others are given: they would not be those of the weights.
@@ -37,7 +37,7 @@ def retested(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return stored
 
 
-def trained(run: Path, place: Path, wanted: Mapping[str, Any]) -> Path:
+def trained_checkpoint(run: Path, place: Path, wanted: Mapping[str, Any]) -> Path:
     """The best checkpoint of an algorithm, in the folder `place` of `run`.
 
     `wanted` is what this test would keep in a checkpoint. Raises MetavoxError when there is no checkpoint, when it was
@@ -49,7 +49,7 @@ def trained(run: Path, place: Path, wanted: Mapping[str, Any]) -> Path:
         raise MetavoxError(f"{folder} holds no best.ckpt; finish the run by resume={run}, then test it")
     stored = load_plain(file, "a checkpoint of train.py")["metavox"]
     old, new = ({key: own["config"].get(key) for key in SAME} for own in (stored, wanted))
-    if changed := differing(old, new):
+    if changed := changed_settings(old, new):
         raise ConfigError(f"{file} was trained with other settings than {run} has ({', '.join(changed[:5])})")
     for name, values in (wanted["normaliser"] or {}).items():
         if not np.allclose(values, stored["normaliser"][name], rtol=1e-3, atol=1e-3):

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
-from metavox.evaluation.listen import TRIAL
+from metavox.evaluation.waveform import TRIAL
 from metavox.report.settings import flatten
 from metavox.workers import cores
 
@@ -44,7 +44,7 @@ class RunFolder:
         write_whole(path / "config.yaml", OmegaConf.to_yaml(self.config).encode())
 
     def _check_same(self, stored: Any) -> None:
-        if changed := differing(stored, self.config):
+        if changed := changed_settings(stored, self.config):
             raise ConfigError(
                 f"{self.path} holds a run with other settings ({', '.join(changed[:5])}); "
                 "go on with it by `resume=` alone, or choose another folder"
@@ -106,7 +106,7 @@ class Busy(MetavoxError):
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def lock_folder(path: Path) -> Iterator[None]:
     """Keeps a second process out of the run folder `path`. Raises Busy when there is one already.
 
     A lock of the operating system on an open file: it ends with its process, also with one that was killed.
@@ -122,7 +122,7 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def differing(old: Any, new: Any) -> list[str]:
+def changed_settings(old: Any, new: Any) -> list[str]:
     """The settings in which two configs of plain values ask for different computations."""
     old, new = flatten(old), flatten(new)
     return sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(FREE))

@@ -1,48 +1,51 @@
 """Scores of speech for all algorithms of a run: what is slow to load is loaded once."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from metavox.adaptation.vocoder import vocoder_of
 from metavox.build import build
+from metavox.corpora.utterance import Utterance
+from metavox.evaluation.waveform import WaveformMetric
 from metavox.experiments.checks import gv_of
 from metavox.experiments.run_folder import RunFolder
 from metavox.learner.scorer import SpeechScorer
-from metavox.report.results import CEILINGS
+from metavox.report.results import TOPLINES
+from metavox.tasks.data import TaskData
+from metavox.tasks.speech import SpeechTasks
 
 Scoring = Callable[[int], SpeechScorer | None]
 """An algorithm's own number of inner steps -> its scorer."""
 
 
-def listeners(config: DictConfig) -> list[Any]:
+def build_waveform_metrics(config: DictConfig) -> list[WaveformMetric]:
     """The metrics that listen. Raises MetavoxError when one is not installed."""
     return [build(entry) for entry in (config.get("listen") or {}).values()]
 
 
-def scoring(config: DictConfig, data: Any, hearing: list[Any]) -> Scoring:
+def scoring(config: DictConfig, data: TaskData, metrics: Sequence[WaveformMetric]) -> Scoring:
     """Scorers of speech with the same vocoder and the same listeners, `hearing`; None without speech. Metrics that
     listen do so after `evaluation.listen_steps`, or else after the algorithm's own number of inner steps."""
-    if not data.normaliser:
+    if not isinstance(data, SpeechTasks):
         return lambda own: None
     at, vocoder = config.evaluation.get("listen_steps"), vocoder_of(config, data.features)
-    voices: dict[str, dict[str, Any]] = {}
+    voices: dict[str, dict[str, Utterance]] = {}
     for info in data.episodes["test"]:
         voices.setdefault(info.target, {}).update({t.id: t for _, t in (*info.support, *info.query)})
     known = {speaker: list(recordings.values()) for speaker, recordings in voices.items()}
     return lambda own: SpeechScorer(
-        data.store, data.normaliser, data.pairing.parallel, vocoder, hearing, [own] if at is None else list(at),
+        data.store, data.normaliser, data.pairing.parallel, vocoder, metrics, [own] if at is None else list(at),
         known, gv_of(config),
     )  # fmt: skip
 
 
-def anchors(score: SpeechScorer, data: Any, folder: RunFolder) -> None:
+def add_toplines(score: SpeechScorer, data: SpeechTasks, folder: RunFolder) -> None:
     """Adds to results.csv what the vocoder alone costs, and what the metrics that listen say of real speech."""
-    copied, natural = CEILINGS
-    ceiling = {copied: score.ceiling} if score.vocoder else {}
-    for name, of in {**ceiling, **({natural: score.natural} if score.listeners else {})}.items():
+    copied, natural = TOPLINES
+    toplines = {copied: score.copy_synthesis} if score.vocoder else {}
+    for name, of in {**toplines, **({natural: score.natural} if score.waveform_metrics else {})}.items():
         if name in folder.algorithms():
             continue
         rows = []

@@ -4,25 +4,25 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig
-
 from metavox.audio.whole import write_whole
-from metavox.evaluation.listen import TRIAL
+from metavox.evaluation.waveform import TRIAL
+from metavox.experiments.experiment import Experiment
 from metavox.experiments.run_folder import RunFolder
-from metavox.report.results import CEILINGS
+from metavox.report.results import TOPLINES
 from metavox.report.tables import summarise, tables
+from metavox.tasks.data import TaskData
 
 log = logging.getLogger(__name__)
 
 
-def main_shots(data: Any) -> int:
+def main_shots(data: TaskData) -> int:
     """The K that stands for a run: that of training, or the largest of the test."""
     return data.shots if data.shots in data.grid else data.grid[-1]
 
 
 def at_shots(rows: Sequence[Any], shots: int) -> list[Any]:
     """The rows of tests at K = `shots`, and of what has no K."""
-    return [row for row in rows if int(row["shots"]) == shots or row.get("algorithm") in CEILINGS]
+    return [row for row in rows if int(row["shots"]) == shots or row.get("algorithm") in TOPLINES]
 
 
 def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[str, float]:
@@ -32,11 +32,11 @@ def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[st
     return {metric: cells[""][str(steps)]["mean"] for metric, cells in summarise(chosen).items()}
 
 
-def conclude(config: DictConfig, folder: RunFolder, data: Any, steps: int, seconds: float) -> None:
+def write_results(experiment: Experiment, folder: RunFolder, seconds: float) -> None:
     """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
-    rows = folder.rows()
+    rows, config, data = folder.rows(), experiment.config, experiment.data
     summary = summarise(rows)
-    text = "\n\n".join(tables(at_shots(rows, shots), steps) for shots in data.grid)
+    text = "\n\n".join(tables(at_shots(rows, shots), experiment.own_steps) for shots in data.grid)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
     folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
     log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)

@@ -29,7 +29,7 @@ def check_loggers(config: DictConfig) -> None:
 
 
 @contextmanager
-def watched(config: DictConfig, run: Path, place: Path, name: str) -> Iterator[list[Logger]]:
+def open_loggers(config: DictConfig, run: Path, place: Path, name: str) -> Iterator[list[Logger]]:
     """The loggers of the algorithm `name`, whose folder in the run is `place`; a CSV file is always among them.
 
     A W&B run is finished at the end: the next algorithm would go on in it.

@@ -3,23 +3,24 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from metavox.audio.whole import write_whole
 from metavox.build import build
-from metavox.experiments.processes import alone
+from metavox.experiments.processes import single_process
+from metavox.learner.module import MetaLearner
+from metavox.tasks.data import TaskData
 
 FILE = "validation.json"
 
 
-def save_validation(config: DictConfig, learner: Any, data: Any, place: Path) -> None:
+def save_validation(config: DictConfig, learner: MetaLearner, data: TaskData, place: Path) -> None:
     """Scores the best weights with their tuned inner rate on the validation tasks; writes them to validation.json.
 
     With a trainer of its own: this is no epoch, and has no place in the curves that the run's loggers draw.
     """
-    trainer = build(alone(config.trainer), logger=False, enable_checkpointing=False)
+    trainer = build(single_process(config.trainer), logger=False, enable_checkpointing=False)
     (scores,) = trainer.validate(learner, datamodule=data, verbose=False)
     own = {name: value if math.isfinite(value) else None for name, value in scores.items() if name.startswith("val/")}
     write_whole(place / FILE, json.dumps(own, indent=2).encode())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, distributed
 
 
-def joined(loss: Tensor, metrics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def reduce_loss(loss: Tensor, metrics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Outer loss and metrics of this process's tasks -> (the loss to differentiate, loss and metrics of all tasks).
 
     The mean over processes of the gradient of the first, which is what DDP takes, is the gradient of one process with

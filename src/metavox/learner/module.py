@@ -11,11 +11,11 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from metavox.algorithms.auto_steps import choose_steps, picked
+from metavox.algorithms.auto_steps import choose_steps, pick_states
 from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.algorithms.loss import EXPLODED, diverged, masked_mse
 from metavox.evaluation.metrics import Score
-from metavox.learner.ddp import joined
+from metavox.learner.ddp import reduce_loss
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 
@@ -79,7 +79,7 @@ class MetaLearner(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: TaskBatch, _: int) -> Tensor:
-        loss, total, metrics = joined(*self.algorithm.outer_loss(batch))
+        loss, total, metrics = reduce_loss(*self.algorithm.outer_loss(batch))
         self.log("train/loss", total, prog_bar=True, batch_size=len(batch.support.x))
         self.log_dict({f"train/{k}": v for k, v in metrics.items() if k != "loss"}, batch_size=len(batch.support.x))
         return loss
@@ -96,7 +96,7 @@ class MetaLearner(pl.LightningModule):
         """Logs the adaptation curve. A task that diverged counts with the loss at which it counts as diverged: left
         out, it would make the epoch at which it happened look like the best."""
         size = len(episodes.info)
-        for step, adapted in self.curve(episodes):
+        for step, adapted in self.adaptation_path(episodes):
             y_hat, losses = self.query(adapted, episodes)
             bad = diverged(losses)
             values = {"loss": losses.where(~bad, EXPLODED), "diverged": bad.float()}
@@ -112,7 +112,7 @@ class MetaLearner(pl.LightningModule):
 
         What gives one output for several numbers of steps, as all that has no inner steps does, is scored once.
         """
-        curve = self.curve(episodes)
+        curve = self.adaptation_path(episodes)
         states = distinct(curve)
         for steps, adapted in states:
             scores = self._scores(adapted, episodes, steps)
@@ -128,7 +128,7 @@ class MetaLearner(pl.LightningModule):
         choice = choose_steps(self.algorithm, episodes.batch.support, {step: known.get(step) for step in self.steps})
         if choice is None:
             choice = torch.full((len(episodes.info),), self.steps.index(own))
-        scores = self._scores(picked([curve[step] for step in self.steps], choice), episodes, [own])
+        scores = self._scores(pick_states([curve[step] for step in self.steps], choice), episodes, [own])
         chosen = [self.steps[i] for i in choice.tolist()]
         for task, step in zip(scores, chosen, strict=True):
             task.append(Score("inner_steps", "cross-validated", step))
@@ -151,13 +151,13 @@ class MetaLearner(pl.LightningModule):
             for task, gone in zip(found, lost.tolist(), strict=True)
         ]
 
-    def curve(self, episodes: Episodes) -> list[tuple[int, Adapted]]:
+    def adaptation_path(self, episodes: Episodes) -> list[tuple[int, Adapted]]:
         """The adapted state after each number of steps. Lightning switches gradients off; adaptation needs them."""
         found, known = dict[int, Adapted](), self.lrs.get(episodes.shots, {})
         with torch.enable_grad():
             for lr in {known.get(step) for step in self.steps}:
                 at = [step for step in self.steps if known.get(step) == lr]
-                found |= zip(at, self.algorithm.curve(episodes.batch.support, at, lr), strict=True)
+                found |= zip(at, self.algorithm.adaptation_path(episodes.batch.support, at, lr), strict=True)
         return [(step, found[step]) for step in self.steps]
 
     def query(self, adapted: Adapted, episodes: Episodes) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Speech metrics of converted utterances, each with its floor (identity) and its ceiling (copy-synthesis)."""
+"""Speech metrics of converted utterances, each with its floor (identity) and its topline (copy-synthesis)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, partial
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
-from metavox.evaluation.listen import Clip, Listener, Said
 from metavox.evaluation.metrics import Score, average, f0_scores, scores
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, WaveformMetric
 from metavox.features.frames import Frames, compared
 from metavox.features.store import FeatureStore
-from metavox.synthesis.conversion import VoiceStatistics, converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV, NONE
 from metavox.synthesis.vocoders.base import Original, Vocoder
@@ -32,20 +32,20 @@ REMEMBERED = 512
 class SpeechScorer:
     """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
-    `vocoder` makes the frames heard; without one only frames are scored, and there can be no listeners. `gv` is what
-    converted frames are given of the target's global variance.
-    `listeners` are slow metrics on waves: they hear the outputs after the numbers of inner steps in `listen_steps`.
+    `vocoder` makes the frames heard; without one only frames are scored, and there can be no waveform metrics.
+    `gv` is what converted frames are given of the target's global variance.
+    `waveform_metrics` are slow: they hear the outputs after the numbers of inner steps in `listen_steps`.
     `voices` are the recordings of all target speakers of the test, with whom a target may be confused.
     """
 
     def __init__(
         self, store: FeatureStore, normaliser: Normaliser, parallel: bool, vocoder: Vocoder | None,
-        listeners: Sequence[Listener] = (), listen_steps: Collection[int] = (),
+        waveform_metrics: Sequence[WaveformMetric] = (), listen_steps: Collection[int] = (),
         voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}), gv: GV = NONE,
     ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
         self.vocoder, self.gv = vocoder, gv
-        self.listeners, self.listen_steps, self.speakers = listeners, set(listen_steps), voices
+        self.waveform_metrics, self.listen_steps, self.speakers = waveform_metrics, set(listen_steps), voices
         self.recording = lru_cache(REMEMBERED)(self._recording)
         self.known = lru_cache(REMEMBERED)(self._known)  # asked for after every number of inner steps
 
@@ -69,7 +69,7 @@ class SpeechScorer:
         frames = self.frames(info, converted, is_source)
         targets = [self.store.frames(target) for _, target in info.query]
         found = self._average(frames, targets)
-        if not self.listeners or not self.listen_steps.intersection(steps):
+        if not self.waveform_metrics or not self.listen_steps.intersection(steps):
             return found
         return found + self._listen(info, self._rendered(frames, [source for source, _ in info.query]), 0)
 
@@ -84,15 +84,15 @@ class SpeechScorer:
             return utterances[0].sex
         return "F" if F0Statistics.of(self.store.frames(u).f0 for u in utterances).median > HIGH else "M"
 
-    def ceiling(self, info: EpisodeInfo) -> list[Score]:
+    def copy_synthesis(self, info: EpisodeInfo) -> list[Score]:
         """What the vocoder alone costs: the first query target, rendered and analysed again, against itself. The
         metrics that listen hear all query targets."""
         targets = [target for _, target in info.query]
         frames = [self.store.frames(target) for target in targets]
-        clips = self._rendered(frames if self.listeners else frames[:1], targets)
+        clips = self._rendered(frames if self.waveform_metrics else frames[:1], targets)
         again = self.features.analyse(clips[0].wave, self.features.rate, aperiodicity=False)  # which nothing measures
         found = self._average([again], frames[:1])
-        return found + (self._listen(info, clips, 1) if self.listeners else [])
+        return found + (self._listen(info, clips, 1) if self.waveform_metrics else [])
 
     def natural(self, info: EpisodeInfo) -> list[Score]:
         """What the metrics that listen say of the query targets themselves."""
@@ -111,13 +111,13 @@ class SpeechScorer:
         voices = [[self.recording(pair[s]) for pair in (*info.query, *info.support)] for s in (0, 1)]
         impostors = {name: partial(self._recordings, name) for name in self.speakers if name != info.target}
         said = [
-            Said(
+            EvaluatedUtterance(
                 clip, _others(voices[1], i), _others(voices[0], i), info.query[i][side].text,
                 voices[1][i] if self.parallel else None, impostors,
             )
             for i, clip in enumerate(clips)
         ]  # fmt: skip
-        return [score for listener in self.listeners for score in listener(said)]
+        return [score for listener in self.waveform_metrics for score in listener(said)]
 
     def _recordings(self, speaker: str) -> list[Clip]:
         return [self.recording(utterance) for utterance in self.speakers[speaker]]
@@ -136,7 +136,7 @@ class SpeechScorer:
             self.normaliser.denormalise(z[: len(frames)].cpu().numpy())
             for frames, z in zip(sources, converted, strict=False)  # padding may add empty utterances
         ]
-        return converted_frames(sources, mapped, self.features, self.normaliser, *self.known(info), self.gv)
+        return convert_frames(sources, mapped, self.features, self.normaliser, *self.known(info), self.gv)
 
     def _known(self, info: EpisodeInfo) -> tuple[F0Statistics, VoiceStatistics]:
         source, target = ([self.store.frames(pair[side]) for pair in info.support] for side in (0, 1))

@@ -45,7 +45,7 @@ def _losses(learner: MetaLearner, batches: Sequence[Episodes], lr: float) -> dic
     sums = {(episodes.shots, step): 0.0 for episodes in batches for step in learner.steps}
     for episodes in batches:
         with torch.enable_grad():
-            states = learner.algorithm.curve(episodes.batch.support, learner.steps, lr)
+            states = learner.algorithm.adaptation_path(episodes.batch.support, learner.steps, lr)
         for step, adapted in zip(learner.steps, states, strict=True):
             found = learner.query(adapted, episodes)[1]
             sums[episodes.shots, step] += math.inf if diverged(found).any() else float(found.sum())

@@ -44,7 +44,7 @@ class Transformer(MappingNetwork):
         h = self.enter(self.with_context(neighbours(x, self.reach, self.reach)))
         for layer in self.layers:
             h = layer(h)
-        return normed(h)
+        return normalise(h)
 
 
 class Layer(nn.Module):
@@ -60,8 +60,8 @@ class Layer(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """h [K, reach + T + reach, H] -> [K, T, H]"""
         middle = slice(self.reach, h.shape[-2] - self.reach)
-        h = h[..., middle, :] + self.out(self._attend(normed(h), middle))
-        return h + self.down(nn.functional.gelu(self.up(normed(h))))
+        h = h[..., middle, :] + self.out(self._attend(normalise(h), middle))
+        return h + self.down(nn.functional.gelu(self.up(normalise(h))))
 
     def _attend(self, h: Tensor, middle: slice) -> Tensor:
         """The values in each frame's window, weighted by softmax(q k / sqrt(d) + a score of each relative position).
@@ -79,6 +79,6 @@ class Layer(nn.Module):
         return x.unflatten(-1, (self.heads, -1))
 
 
-def normed(h: Tensor) -> Tensor:
+def normalise(h: Tensor) -> Tensor:
     """Layer normalisation without weights of its own: a linear layer that follows has them."""
     return nn.functional.layer_norm(h, h.shape[-1:])

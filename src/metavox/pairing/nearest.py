@@ -116,7 +116,7 @@ def both_ways(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndarray)
     forth, back = np.full(len(x), -1), np.full(len(y), -1)
     for label in np.intersect1d(left, right):
         rows, others = np.flatnonzero(left == label), np.flatnonzero(right == label)
-        near, near_back = nearest_both(x[rows], y[others])
+        near, near_back = mutual_nearest(x[rows], y[others])
         forth[rows], back[others] = others[near], rows[near_back]
     alone, alone_back = np.flatnonzero(forth < 0), np.flatnonzero(back < 0)
     forth[alone] = nearest_alike(x[alone], y, left[alone], right)
@@ -139,10 +139,10 @@ def nearest_alike(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndar
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x [N, D], y [M, D] -> [N] the row of y nearest to each row of x."""
-    return nearest_both(x, y)[0]
+    return mutual_nearest(x, y)[0]
 
 
-def nearest_both(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mutual_nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x [N, D], y [M, D] -> [N] the row of y nearest to each row of x, [M] the row of x nearest to each row of y.
 
     |x - y|^2 = |x|^2 + |y|^2 - 2 xy, of which one matrix product serves both ways: three times as fast as a k-d tree at

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metavox.evaluation.statistics import Summary, by_speaker
-from metavox.report.results import CEILINGS
+from metavox.report.results import TOPLINES
 from metavox.report.table import Table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#000000")
@@ -29,11 +29,11 @@ def draw_lines(table: Table) -> Figure:
     figure = Figure(figsize=(5.6 * panels + 0.6, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Sequence[Axes] = figure.subplots(1, panels, squeeze=False)[0]
-    rows = [row for row in table.rows if row not in CEILINGS]
+    rows = [row for row in table.rows if row not in TOPLINES]
     looks = _looks(rows)
     for row in rows:
         _line(axes[0], _points(table, row), row, looks[row])
-    for row in (row for row in table.rows if row in CEILINGS):
+    for row in (row for row in table.rows if row in TOPLINES):
         means = [c.summary.mean for r, _, c in table.present() if r == row]
         axes[0].axhline(float(np.mean(means)), color="0.45", linestyle=":", label=row)
     metric = table.title.split(" (")[0]
@@ -63,7 +63,7 @@ def _difference_panel(axis: Axes, table: Table, rows: Sequence[str], looks: Mapp
 def draw_speakers(table: Table, column: str) -> Figure:
     """One panel a row: each test speaker's mean against that of the baseline."""
     base = by_speaker(table.cells[str(table.against), column].tasks)
-    rows = [r for r in table.rows if r not in (table.against, *CEILINGS) and (r, column) in table.cells]
+    rows = [r for r in table.rows if r not in (table.against, *TOPLINES) and (r, column) in table.cells]
     wide = min(len(rows), 4)
     figure = Figure(figsize=(2.9 * wide, 3.0 * -(-len(rows) // wide)), layout="constrained")
     FigureCanvasAgg(figure)

@@ -15,7 +15,7 @@ from metavox.report.settings import Config, Maker, read_config, settings, texts_
 
 Row = Mapping[str, Any]
 Codes = np.ndarray[Any, np.dtype[np.int32]]
-CEILINGS = ("copy-synthesis", "natural")
+TOPLINES = ("copy-synthesis", "natural")
 """Rows of results.csv that no algorithm made: neither shots nor inner steps mean anything to them."""
 BUDGET = ("shots", "steps")
 TEXT = ("dataset", "pairing", "algorithm", "seed", "source", "target", "shots", "steps", "metric")

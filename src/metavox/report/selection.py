@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metavox.errors import MetavoxError
-from metavox.report.results import BUDGET, CEILINGS, Results
+from metavox.report.results import BUDGET, TOPLINES, Results
 from metavox.report.settings import Mixed
 
 Where = Mapping[str, Sequence[str]]
@@ -49,7 +49,7 @@ def select(results: Results, question: Question) -> Results:
     """The rows for a table. Raises MetavoxError when its cells would mix several values of anything, and when there is
     nothing to show."""
     for key, texts in question.where.items():
-        ceiling = results.among("algorithm", CEILINGS) if key in BUDGET else False
+        ceiling = results.among("algorithm", TOPLINES) if key in BUDGET else False
         found = results.among(key, texts)
         if not found.any():
             raise MetavoxError(f"no result has {key}={','.join(texts)}; there are {_listed(results.present(key))}")
@@ -57,7 +57,7 @@ def select(results: Results, question: Question) -> Results:
     if "metric" not in question.axes:
         results = results.take(results.among("metric", [choose_metric(results, question.metric)]))
     for dimension, text in _defaults(results, question).items():
-        results = results.take(results.among(dimension, [text]) | results.among("algorithm", CEILINGS))
+        results = results.take(results.among(dimension, [text]) | results.among("algorithm", TOPLINES))
     for dimension in DIMENSIONS:
         present = _real(results).present(dimension)
         if dimension not in question.axes and len(present) > 1:
@@ -100,7 +100,7 @@ def open_shots(results: Results, question: Question) -> list[str]:
     )
 
 
-def fixed(results: Results, question: Question) -> dict[str, str]:
+def fixed_settings(results: Results, question: Question) -> dict[str, str]:
     """What all rows of a selection have in common, to be said above the table."""
     names = [d for d in DIMENSIONS if d not in (*question.axes, "algorithm", "metric", "pairing")]
     found = {name: _real(results).present(name) for name in names}
@@ -111,7 +111,7 @@ def fixed(results: Results, question: Question) -> dict[str, str]:
 
 def _real(results: Results) -> Results:
     """Without ceilings, unless there is nothing else."""
-    real = ~results.among("algorithm", CEILINGS)
+    real = ~results.among("algorithm", TOPLINES)
     return results.take(real) if real.any() else results
 
 
@@ -134,7 +134,7 @@ def _everywhere(results: Results, axes: Sequence[str]) -> Results:
     """Repeats the rows of ceilings for each number of steps and shots on the axes: they hold for all."""
     for axis in axes:
         codes = results.columns[axis].codes
-        real = ~results.among("algorithm", CEILINGS)
+        real = ~results.among("algorithm", TOPLINES)
         values, ceiling = np.unique(codes[real]), np.flatnonzero(~real)
         if not len(values) or not len(ceiling):
             continue

@@ -17,8 +17,8 @@ from metavox.evaluation.statistics import (
     sign_flip_tests,
     summarise_tasks,
 )
-from metavox.report.results import BUDGET, CEILINGS, Results
-from metavox.report.selection import NEITHER, Question, fixed, higher_is_better, select
+from metavox.report.results import BUDGET, TOPLINES, Results
+from metavox.report.selection import NEITHER, Question, fixed_settings, higher_is_better, select
 from metavox.report.settings import check_comparable
 
 Scores = dict[Task, dict[str, float]]
@@ -90,9 +90,9 @@ def make_table(results: Results, question: Question) -> Table:
     metrics = columns if question.columns == "metric" else chosen.present("metric")
     shown = dict(zip(columns, metrics if question.columns == "metric" else metrics * len(columns), strict=False))
     better = {column: higher_is_better(m) for column, m in shown.items() if not m.startswith(NEITHER)}
-    rows = [r for r in rows if r not in CEILINGS] + [r for r in rows if r in CEILINGS]
+    rows = [r for r in rows if r not in TOPLINES] + [r for r in rows if r in TOPLINES]
     what = "all metrics" if "metric" in question.axes else metrics[0]
-    conditions = ", ".join(f"{k} {v}" for k, v in fixed(chosen, question).items())
+    conditions = ", ".join(f"{k} {v}" for k, v in fixed_settings(chosen, question).items())
     title = f"{what} ({conditions})" if conditions else what
     table = Table(title, rows, columns, cells, better, question.axes, against, notes)
     table = _marked(table) if against is not None else table
@@ -132,7 +132,7 @@ def _marked(table: Table) -> Table:
     cells = dict(table.cells)
     for column in table.columns:
         base = cells.get((str(table.against), column))
-        own = {r: cells[r, column] for r in table.rows if r not in (table.against, *CEILINGS) and (r, column) in cells}
+        own = {r: cells[r, column] for r in table.rows if r not in (table.against, *TOPLINES) and (r, column) in cells}
         if base is None or not own:
             continue
         shared = {r: {t: v - base.tasks[t] for t, v in c.tasks.items() if t in base.tasks} for r, c in own.items()}
@@ -147,7 +147,7 @@ def _with_best(table: Table) -> Table:
     """With the best row of each column marked; never one of which tasks diverged: its mean is over the easy ones."""
     cells = dict(table.cells)
     for column, high in table.better.items():
-        own = {r: cells[r, column].summary for r in table.rows if (r, column) in cells and r not in CEILINGS}
+        own = {r: cells[r, column].summary for r in table.rows if (r, column) in cells and r not in TOPLINES}
         able = {row: summary.mean for row, summary in own.items() if not summary.diverged}
         if len(able) > 1:
             best = (max if high else min)(able.values())
@@ -158,7 +158,7 @@ def _with_best(table: Table) -> Table:
 
 def _notes(table: Table) -> list[str]:
     """n, and what some rows lack of it; what kind of interval it is; that a test cannot show anything."""
-    real = [(r, c) for r, _, c in table.present() if r not in CEILINGS] or [(r, c) for r, _, c in table.present()]
+    real = [(r, c) for r, _, c in table.present() if r not in TOPLINES] or [(r, c) for r, _, c in table.present()]
     tasks, seeds = {t for _, c in real for t in c.scores}, sorted({s for _, c in real for s in c.seeds})
     speakers = len({target for _, target in tasks})
     notes = [f"{len(tasks)} tasks of {speakers} speakers, {_seeds(seeds)}", *_missing(table, len(tasks))]
@@ -179,7 +179,7 @@ def _notes(table: Table) -> list[str]:
 
 def _missing(table: Table, tasks: int) -> list[str]:
     """A sentence for each row that has fewer scores somewhere than others; metrics differ in what they can score."""
-    most, places = dict[str, int](), [(r, k, c) for r, k, c in table.present() if r not in CEILINGS]
+    most, places = dict[str, int](), [(r, k, c) for r, k, c in table.present() if r not in TOPLINES]
     place = lambda column: "" if table.axes[1] in BUDGET else column  # noqa: E731
     for _, column, cell in places:
         most[place(column)] = max(most.get(place(column), 0), _scored(cell))

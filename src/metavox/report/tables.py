@@ -8,7 +8,7 @@ from typing import Any
 from metavox.errors import MetavoxError
 from metavox.evaluation.statistics import Task, summarise_tasks
 from metavox.report.formats import texts
-from metavox.report.results import CEILINGS, Results, Row, from_rows
+from metavox.report.results import TOPLINES, Results, Row, from_rows
 from metavox.report.selection import Question, select
 from metavox.report.settings import Mixed
 from metavox.report.table import Table, make_table
@@ -19,7 +19,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
     Steps are "5", or "1 shots, 5 steps" where the run was tested with several K.
     """
-    several = len({row["shots"] for row in rows if row["algorithm"] not in CEILINGS}) > 1
+    several = len({row["shots"] for row in rows if row["algorithm"] not in TOPLINES}) > 1
     found: dict[tuple[str, str, str], dict[Task, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         at = f"{row['shots']} shots, {row['steps']} steps" if several else str(row["steps"])

@@ -7,7 +7,7 @@ import numpy as np
 
 from metavox.features.frames import Features, Frames, compared
 from metavox.synthesis.f0 import F0Statistics, convert_f0
-from metavox.synthesis.variance import GV, NONE, global_variance, widened
+from metavox.synthesis.variance import GV, NONE, global_variance, widen_variance
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
 
@@ -26,7 +26,7 @@ class VoiceStatistics(NamedTuple):
         return cls(F0Statistics.of(u.f0 for u in known), global_variance(spoken))
 
 
-def converted_frames(
+def convert_frames(
     sources: Sequence[Frames], mapped: Sequence[np.ndarray], features: Features, normaliser: Normaliser,
     source_f0: F0Statistics, target: VoiceStatistics, gv: GV = NONE,
 ) -> list[Frames]:  # fmt: skip
@@ -44,14 +44,16 @@ def converted_frames(
         mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
     spectra = [with_mapped(source, frames, features) for source, frames in zip(sources, mapped, strict=True)]
     if gv.share:
-        spectra = stretched(spectra, [speech(source, features) for source in sources], features, target.variance, gv)
+        spectra = stretch_variance(
+            spectra, [speech(source, features) for source in sources], features, target.variance, gv
+        )
     return [
         Frames(spectrum, convert_f0(source.f0, source_f0, target.f0), source.aperiodicity)
         for source, spectrum in zip(sources, spectra, strict=True)
     ]
 
 
-def stretched(
+def stretch_variance(
     spectra: Sequence[np.ndarray], spoken: Sequence[np.ndarray], features: Features, variance: np.ndarray, gv: GV
 ) -> list[np.ndarray]:
     """Spectra [T, D] whose `spoken` rows have, all together, what `gv` asks for of the `variance` [D mapped]."""
@@ -61,7 +63,7 @@ def stretched(
     found = []
     for spectrum, rows in zip(spectra, spoken, strict=True):
         wide = spectrum.copy()
-        wide[:, columns] = widened(spectrum[:, columns], rows, made, wanted, gv.share)
+        wide[:, columns] = widen_variance(spectrum[:, columns], rows, made, wanted, gv.share)
         found.append(wide if gv.power else keep_power(wide, spectrum, features))
     return found
 

@@ -26,7 +26,9 @@ def global_variance(utterances: Iterable[np.ndarray]) -> np.ndarray:
     return np.mean([np.var(frames, axis=0, dtype=np.float64) for frames in utterances], axis=0)
 
 
-def widened(frames: np.ndarray, speech: np.ndarray, made: np.ndarray, wanted: np.ndarray, share: float) -> np.ndarray:
+def widen_variance(
+    frames: np.ndarray, speech: np.ndarray, made: np.ndarray, wanted: np.ndarray, share: float
+) -> np.ndarray:
     """Converted frames [T, D] stretched around the mean of their `speech` rows, from variance `made` [D] to `wanted`.
 
     c' = (wanted / made)^(share / 2) (c - mean) + mean, the linear post-filter of sprocket with its coefficient `share`:

@@ -14,7 +14,7 @@ from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.audio.whole import write_whole
 from metavox.errors import MetavoxError
 from metavox.features.frames import Features, Frames
-from metavox.synthesis.conversion import VoiceStatistics, converted_frames
+from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV, NONE
 from metavox.tasks.normaliser import Normaliser
@@ -69,7 +69,7 @@ class Voice:
         """Frames of any voice, whose F0 statistics are `f0`, -> frames of this voice, ready to synthesise. `gv` is what
         they are given of the voice's global variance."""
         mapped = [map_frames(algorithm, self.adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
-        return converted_frames(sources, mapped, features, normaliser, f0, self.known, gv)
+        return convert_frames(sources, mapped, features, normaliser, f0, self.known, gv)
 
 
 def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:

@@ -92,8 +92,8 @@ class EpisodeSampler:
         tasks: int, shots: int, queries: int, frames: int, seed: int, augment: VoiceAugment | None = None,
         resident: Tensor | None = None,
     ) -> None:  # fmt: skip
-        self.table, self.rows, self.resident = table, packed(rows), resident
-        self.spectrum, self.kind = packed(spectrum[:, columns]), spectrum.dtype
+        self.table, self.rows, self.resident = table, pack(rows), resident
+        self.spectrum, self.kind = pack(spectrum[:, columns]), spectrum.dtype
         self.normaliser, self.tasks, self.shots, self.queries = normaliser, tasks, shots, queries
         self.frames, self.seed, self.augment = frames, seed, augment
         # of a whole segment [T, D]: in place and in long runs, this is several times as fast as a frame at a time
@@ -111,7 +111,7 @@ class EpisodeSampler:
         start = (start * np.maximum(length - self.frames + 1, 1)).astype(np.int64)
         step = start[..., None] + np.arange(self.frames)  # [B, K + Q, T]
         mask = torch.from_numpy(step < length[..., None])
-        rows = unpacked(self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)], np.int64)  # [..., T, 2]
+        rows = unpack(self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)], np.int64)  # [..., T, 2]
         x, y = (self._gather(rows[..., side], rng, share) for side in (0, 1))
         mask = mask.to(x.device)
         cut = lambda part: Pairs(x[:, part], y[:, part], mask[:, part])  # noqa: E731
@@ -137,7 +137,7 @@ class EpisodeSampler:
         if self.resident is not None:
             index = torch.from_numpy(rows.reshape(-1)).to(self.resident.device)
             return self.resident.index_select(0, index).view(*rows.shape, -1)
-        frames = unpacked(self.spectrum[rows], self.kind)
+        frames = unpack(self.spectrum[rows], self.kind)
         if self.augment:
             frames = self.augment(frames, self.normaliser.scale, rng, self.tasks, share)
         return torch.from_numpy(frames).sub_(self.mean).div_(self.scale)
@@ -153,12 +153,12 @@ def resident(spectrum: np.ndarray, columns: slice, normaliser: Normaliser, devic
     return whole
 
 
-def packed(array: np.ndarray) -> np.ndarray:
+def pack(array: np.ndarray) -> np.ndarray:
     """[N, D] -> [N], a row as one opaque item: gathered by one copy of memory each, also from a part of the columns."""
     return np.asarray(array).view(f"V{array.shape[1] * array.itemsize}")[:, 0]
 
 
-def unpacked(items: np.ndarray, kind: DTypeLike) -> np.ndarray:
+def unpack(items: np.ndarray, kind: DTypeLike) -> np.ndarray:
     """[...] of what `packed` made -> [..., D]."""
     return items.view(kind).reshape(*items.shape, -1)
 

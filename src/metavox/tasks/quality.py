@@ -40,7 +40,7 @@ def geometry(rows: np.ndarray, sources: int, targets: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def apart(x: np.ndarray, y: np.ndarray, scale: np.ndarray) -> float:
+def distance_of_pairs(x: np.ndarray, y: np.ndarray, scale: np.ndarray) -> float:
     """Mean over rows of the root mean square difference of x [N, D] and y [N, D] in units of `scale` [D], the standard
     deviations of training speech: the same for all pairings and features, about 1.4 where nothing belongs together."""
     some = slice(None, None, -(-len(x) // SAMPLE))
@@ -69,7 +69,7 @@ def quality(alignments: Alignments, paired: Paired, scale: np.ndarray, phones: b
     return {
         "source": paired.source, "target": paired.target, "pairs": sum(map(len, paired.groups)),
         **geometry(rows, *total), "cost": float(np.mean([alignments.cost(g) for g in paired.groups])),
-        "distance": apart(x, y, scale), **coverage(*labels),
+        "distance": distance_of_pairs(x, y, scale), **coverage(*labels),
     }  # fmt: skip
 
 
@@ -80,12 +80,12 @@ def table(
     found: list[dict[str, Any]] = []
     for split, voices in splits.items():
         rows = [{"split": split, **quality(alignments, paired, scale, phones)} for paired in voices]
-        found += [*rows, together(rows)]
-        log.info("pairs for %s: %s", split, described(found[-1], len(voices)))
+        found += [*rows, pool_rows(rows)]
+        log.info("pairs for %s: %s", split, describe(found[-1], len(voices)))
     return found
 
 
-def together(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def pool_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sums of counts, and means weighted by frames of what is known."""
     total = {**rows[0], "source": "all", "target": "all", "pairs": 0, "frames": 0}
     for row in rows:
@@ -97,21 +97,21 @@ def together(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return total
 
 
-def described(row: Mapping[str, Any], voices: int) -> str:
+def describe(row: Mapping[str, Any], voices: int) -> str:
     """A row of several voices as a line to read."""
-    text = f"{voices} x 2 voices, {shares(row)}, distance {row['distance']:.2f}"
+    text = f"{voices} x 2 voices, {describe_pairs(row)}, distance {row['distance']:.2f}"
     if row["source_phones"] is None:
         return f"{text}; phones unknown (dataset.phones=true)"
-    return f"{text}; {within(row)}"
+    return f"{text}; {describe_phones(row)}"
 
 
-def within(row: Mapping[str, Any]) -> str:
+def describe_phones(row: Mapping[str, Any]) -> str:
     """How many phones are paired, and how often with themselves, as words."""
     source, target, same = (row[name] or 0 for name in ("source_phones", "target_phones", "same_phone"))
     return f"phones {source:.0%} and {target:.0%}, {same:.0%} of the frames within one"
 
 
-def shares(row: Mapping[str, Any]) -> str:
+def describe_pairs(row: Mapping[str, Any]) -> str:
     """How much is paired, and how, as words."""
     return (
         f"{row['pairs']} utterance pairs, {row['frames']} frames, {row['source_used']:.0%} of the source's and "

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
 from metavox.tasks.batch import Pairs, TaskBatch
+from metavox.tasks.data import TaskData
 from metavox.tasks.episodes import EpisodeInfo, Episodes
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sizes import check_sizes, share
@@ -16,15 +16,11 @@ CHUNK = 100
 """Fixed tasks adapted at once."""
 
 
-class SinusoidData(pl.LightningDataModule):
+class SinusoidData(TaskData):
     """`meta_batch` new sines an outer step; fixed sets of validation and test sines, scored on an even grid of x.
 
     Takes `features` and `pairing` only to be called like the speech tasks; there are none.
     """
-
-    dims = {"input": 1, "output": 1}  # noqa: RUF012
-    normaliser = None
-    pairing = None
 
     def __init__(
         self, sines: SinusoidTasks, shots: int = 10, queries: int = 10, meta_batch: int = 25,
@@ -39,6 +35,11 @@ class SinusoidData(pl.LightningDataModule):
         self.limits = {"validation": validation_tasks, "test": test_tasks}
         self.grid = sorted({*(test_shots or [shots])})
         self.depth = max(shots, *self.grid)
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """x and y are numbers."""
+        return {"input": 1, "output": 1}
 
     def prepare(self) -> None:
         """Nothing to prepare. Raises ConfigError for more shots than the grid of x has points."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -19,6 +18,7 @@ from metavox.pairing.base import Pairing, SpeakerPair
 from metavox.tasks.alignments import Alignments, Group, speech_frames
 from metavox.tasks.augment import VoiceAugment
 from metavox.tasks.batch import TaskBatch
+from metavox.tasks.data import TaskData
 from metavox.tasks.episodes import (
     EpisodeInfo,
     Episodes,
@@ -40,7 +40,7 @@ FEW = 4
 """Training speakers below which a run is a demonstration at best."""
 
 
-class SpeechTasks(pl.LightningDataModule):
+class SpeechTasks(TaskData):
     """Tasks between voices.
 
     Args:

@@ -13,7 +13,7 @@ State = dict[str, Tensor]
 Rule = Callable[[int, State, State], State]
 """(step, weights, their gradients) -> what to subtract from the weights."""
 
-Graph = Literal["second", "first", "detached"]
+GradientMode = Literal["second", "first", "detached"]
 """How the result depends on where it started: through every derivative, with each gradient taken as a constant, not."""
 
 
@@ -41,14 +41,14 @@ class Engine(Protocol):
     def forward(self, model: nn.Module, fast: State, x: Tensor) -> Tensor:
         """x [B, K, T, Dx] -> y_hat [B, K, T, Dy], task b by the model with the fast weights [b] in place of its own."""
 
-    def descend(
+    def inner_loop(
         self,
         model: nn.Module,
         start: State,
         support: Callable[[int], Pairs],
         update: Rule | Optimizer,
         at: Sequence[int],
-        graph: Graph,
+        graph: GradientMode,
         options: Options = PLAIN,
     ) -> list[State]:
         """Steps down each task's mean squared error from `start`; the weights after each number of steps in `at`.
@@ -58,7 +58,7 @@ class Engine(Protocol):
         """
 
 
-def clipped(grads: State, limit: float | None) -> State:
+def clip_gradient(grads: State, limit: float | None) -> State:
     """Each task's gradient scaled down to norm `limit` where it is longer (norm over all fast weights)."""
     if limit is None:
         return grads

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metavox.algorithms.engines.base import PLAIN, Graph, Optimizer, Options, Rule, State, clipped
+from metavox.algorithms.engines.base import PLAIN, GradientMode, Optimizer, Options, Rule, State, clip_gradient
 from metavox.algorithms.engines.optimizers import BETAS
 from metavox.algorithms.loss import masked_mse
 from metavox.errors import ConfigError
@@ -36,17 +36,17 @@ class Higher:
         """See `Engine.forward`."""
         return torch.stack([functional_call(model, task_state(fast, b), (x[b],)) for b in range(len(x))])
 
-    def descend(
+    def inner_loop(
         self,
         model: nn.Module,
         start: State,
         support: Callable[[int], Pairs],
         update: Rule | Optimizer,
         at: Sequence[int],
-        graph: Graph,
+        graph: GradientMode,
         options: Options = PLAIN,
     ) -> list[State]:
-        """See `Engine.descend`."""
+        """See `Engine.inner_loop`."""
         if options.checkpoint or options.bfloat16:
             raise ConfigError("inner.checkpoint and inner.bfloat16 are for engine=vectorised: leave them at false.")
         runs = []
@@ -71,7 +71,7 @@ def _one_task(
     support: Callable[[int], Pairs],
     update: Rule | Optimizer,
     at: Sequence[int],
-    graph: Graph,
+    graph: GradientMode,
     clip: float | None,
 ) -> list[State]:
     own = dict(model.named_parameters())
@@ -94,7 +94,7 @@ def _one_task(
 
 
 def _callback(
-    names: list[str], step: int, weights: State, update: Rule | Optimizer, graph: Graph, clip: float | None
+    names: list[str], step: int, weights: State, update: Rule | Optimizer, graph: GradientMode, clip: float | None
 ) -> Callable[[Sequence[Tensor | None]], list[Tensor | None]]:
     """Clips, makes first order, and lets the rule turn the gradients into what the optimiser subtracts."""
 
@@ -106,7 +106,7 @@ def _callback(
             grads[name] = (torch.zeros_like(p) if g is None else g).unsqueeze(0)
         if graph == "first":
             grads = {name: g.detach() for name, g in grads.items()}
-        grads = clipped(grads, clip)
+        grads = clip_gradient(grads, clip)
         if not isinstance(update, Optimizer):
             grads = update(step, {name: p.unsqueeze(0) for name, p in weights.items()}, grads)
         return [grads[name].squeeze(0) if name in grads else None for name in names]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from metavox.algorithms.engines.base import PLAIN, Graph, Optimizer, Options, Rule, State, clipped
+from metavox.algorithms.engines.base import PLAIN, GradientMode, Optimizer, Options, Rule, State, clip_gradient
 from metavox.algorithms.engines.optimizers import RULES, STATELESS
 from metavox.algorithms.loss import slope_weights
 from metavox.errors import ConfigError
@@ -35,17 +35,17 @@ class Vectorised:
         _refuse(model)
         return torch.vmap(partial(functional_call, model), randomness="different")(fast, inputs)
 
-    def descend(
+    def inner_loop(
         self,
         model: nn.Module,
         start: State,
         support: Callable[[int], Pairs],
         update: Rule | Optimizer,
         at: Sequence[int],
-        graph: Graph,
+        graph: GradientMode,
         options: Options = PLAIN,
     ) -> list[State]:
-        """See `Engine.descend`."""
+        """See `Engine.inner_loop`."""
         after = _after(update, options)
         known: Pairs | None = None
         state, found = start, {0: start}
@@ -84,7 +84,7 @@ class Vectorised:
                 grads = torch.autograd.grad(
                     y_hat, list(state.values()), slope, create_graph=create_graph, materialize_grads=True
                 )
-        return clipped(dict(zip(state, grads, strict=True)), options.clip)
+        return clip_gradient(dict(zip(state, grads, strict=True)), options.clip)
 
 
 def _inputs(model: nn.Module, fast: State, x: Tensor, create_graph: bool) -> tuple[Tensor, ...]:

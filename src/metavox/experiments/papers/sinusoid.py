@@ -119,7 +119,7 @@ def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int, queri
     for index in range(iterations):
         if outer.get("anneal"):  # linearly to 0
             optimizer.param_groups[0]["lr"] = outer["lr"] * (1 - index / iterations)
-        batch = joined([s.batch(index, outer["tasks"], shots, queries) for s in sources])
+        batch = concatenate([s.batch(index, outer["tasks"], shots, queries) for s in sources])
         loss, _ = algorithm.outer_loss(batch)
         optimizer.zero_grad()
         loss.backward()
@@ -128,7 +128,7 @@ def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int, queri
         optimizer.step()
 
 
-def joined(batches: list[TaskBatch]) -> TaskBatch:
+def concatenate(batches: list[TaskBatch]) -> TaskBatch:
     """The tasks of several batches as one."""
     if len(batches) == 1:
         return batches[0]
@@ -143,8 +143,8 @@ def test(algorithm: MetaAlgorithm, cell: Plain, shots: int, steps: list[int]) ->
     for index in range(-(-settings["tasks"] // chunk)):
         tasks = min(chunk, settings["tasks"] - index * chunk)
         batch = source.batch(index, tasks, shots, settings["queries"], settings.get("even", False))
-        batch = joined([batch] * algorithm.replicas)
-        for step, adapted in zip(steps, algorithm.curve(batch.support, steps), strict=True):
+        batch = concatenate([batch] * algorithm.replicas)
+        for step, adapted in zip(steps, algorithm.adaptation_path(batch.support, steps), strict=True):
             with torch.no_grad():
                 losses[step].append(algorithm.losses(adapted, batch.query).view(algorithm.replicas, -1))
     rows = []

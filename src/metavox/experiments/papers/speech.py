@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.errors import ConfigError
 from metavox.experiments.checks import check
 from metavox.experiments.papers.speech_table import write_tables
-from metavox.experiments.run_folder import differing, load_yaml, locked, read_rows
+from metavox.experiments.run_folder import changed_settings, load_yaml, lock_folder, read_rows
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def run_speech_paper(
             continue
         log.info("%s: %s of %s folds, test speakers %s", paper["name"], place.name, len(places), fold)
         place.mkdir(parents=True, exist_ok=True)
-        with locked(place):
+        with lock_folder(place):
             run(own, place, overrides)
     results, trials = ([row for p in places for row in read_rows(p / name)] for name in ("results.csv", "trials.csv"))
     write_tables(folder, paper, results, trials)
@@ -53,4 +53,6 @@ def done(place: Path, config: DictConfig) -> bool:
     """Whether a fold has been run to its end with these settings."""
     if not (place / "summary.json").exists():  # written last
         return False
-    return not differing(OmegaConf.to_container(load_yaml(place / "config.yaml")), OmegaConf.to_container(config))
+    return not changed_settings(
+        OmegaConf.to_container(load_yaml(place / "config.yaml")), OmegaConf.to_container(config)
+    )

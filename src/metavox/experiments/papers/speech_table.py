@@ -13,7 +13,7 @@ from metavox.evaluation.eer import pooled_rate
 from metavox.evaluation.statistics import summarise_tasks
 from metavox.experiments.papers.table import SEEN
 from metavox.experiments.run_folder import write_rows
-from metavox.report.results import CEILINGS
+from metavox.report.results import TOPLINES
 
 Row = Mapping[str, str]
 NONE = "none"
@@ -51,7 +51,7 @@ def cells(results: Sequence[Row], trials: Sequence[Row]) -> dict[tuple[str, str,
 
 
 def _unadapted(row: Row) -> bool:
-    return row["algorithm"] in (*CEILINGS, "identity")
+    return row["algorithm"] in (*TOPLINES, "identity")
 
 
 def _column(row: Row) -> str:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import differing, load_yaml
+from metavox.experiments.run_folder import changed_settings, load_yaml
 
 log = logging.getLogger(__name__)
 LONGEST = 120
@@ -44,7 +44,7 @@ def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
     """
     folder = Path(sweeper.config.hydra.sweep.dir)
     jobs = grid(sweeper, arguments)
-    missing = [job for job in jobs if not prepared(sweeper, job, folder / job.name)]
+    missing = [job for job in jobs if not is_done(sweeper, job, folder / job.name)]
     remember(sweeper.config, folder)
     log.info("%d jobs in %s: %d done already, %d to run", len(jobs), folder, len(jobs) - len(missing), len(missing))
     results: dict[str, Any] = {}
@@ -81,13 +81,13 @@ def job_name(overrides: Sequence[str]) -> str:
     return f"{name[: LONGEST - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def prepared(sweeper: Any, job: Job, folder: Path) -> bool:
+def is_done(sweeper: Any, job: Job, folder: Path) -> bool:
     """Whether the job is done already. Raises ConfigError when it cannot work, or its folder holds another run."""
-    with composed(sweeper, job) as config:
+    with compose_job(sweeper, job) as config:
         try:
             if (folder / "config.yaml").exists():
                 plain = OmegaConf.to_container(config, resolve=True)
-                if changed := differing(OmegaConf.to_container(load_yaml(folder / "config.yaml")), plain):
+                if changed := changed_settings(OmegaConf.to_container(load_yaml(folder / "config.yaml")), plain):
                     raise ConfigError(
                         f"{folder} holds a run with other settings ({', '.join(changed[:5])}); "
                         "choose another folder, hydra.sweep.dir=..."
@@ -95,16 +95,16 @@ def prepared(sweeper: Any, job: Job, folder: Path) -> bool:
                 if (folder / "summary.json").exists():  # written last
                     return True
             if not config.paper:
-                from metavox.experiments.train import assembled  # here: nothing to run, no torch to wait for
+                from metavox.experiments.experiment import Experiment  # here: nothing to run, no torch to wait for
 
-                assembled(config)
+                Experiment.of(config)
         except MetavoxError as error:
             raise ConfigError(f"{job.name}: {error}") from error
     return False
 
 
 @contextmanager
-def composed(sweeper: Any, job: Job) -> Any:
+def compose_job(sweeper: Any, job: Job) -> Any:
     """The job's config as its run will see it."""
     config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, job.overrides)
     before = HydraConfig.instance().cfg

@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning.trainer.states import TrainerFn
 
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import Busy, locked
-from metavox.experiments.sweeps.grid import Job, composed, grid, launch, prepared, reason, remember
+from metavox.experiments.run_folder import Busy, lock_folder
+from metavox.experiments.sweeps.grid import Job, compose_job, grid, is_done, launch, reason, remember
 from metavox.experiments.sweeps.search_report import write_trials
 from metavox.experiments.validation import validation_score
 
@@ -63,12 +63,12 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     Ends the program with code 1 when a trial failed.
     """
     folder = Path(sweeper.config.hydra.sweep.dir)
-    fixed = checked(sweeper, arguments)
+    fixed = check_search(sweeper, arguments)
     remember(sweeper.config, folder)
-    study = opened(sweeper, fixed, folder)
+    study = open_study(sweeper, fixed, folder)
     tried: set[int] = set()
     failed: dict[str, str] = {}
-    while batch := following(sweeper, study, folder, tried):
+    while batch := next_trials(sweeper, study, folder, tried):
         jobs = [Job(name(t.number), [*fixed, *overrides(t.params), *pruning(sweeper, t.number)]) for t in batch]
         for trial, result in zip(batch, launch(sweeper, jobs, batch[0].number, folder).values(), strict=True):
             tried.add(trial.number)
@@ -79,7 +79,7 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
         sys.exit(1)
 
 
-def checked(sweeper: Any, arguments: Sequence[str]) -> list[str]:
+def check_search(sweeper: Any, arguments: Sequence[str]) -> list[str]:
     """The overrides that all trials share. Raises ConfigError for what cannot be searched."""
     jobs = grid(sweeper, arguments)
     if len(jobs) > 1:
@@ -89,8 +89,8 @@ def checked(sweeper: Any, arguments: Sequence[str]) -> list[str]:
     for end in (0, -1):
         values = {key: (entry.get("choices") or [entry["low"], entry["high"]])[end] for key, entry in space(sweeper)}
         job = Job(f"one end of the space, {', '.join(overrides(values))}", [*fixed, *overrides(values)])
-        prepared(sweeper, job, Path(sweeper.config.hydra.sweep.dir) / "none")
-    with composed(sweeper, jobs[0]) as config:
+        is_done(sweeper, job, Path(sweeper.config.hydra.sweep.dir) / "none")
+    with compose_job(sweeper, jobs[0]) as config:
         if config.baselines:
             raise ConfigError("a search trains one algorithm; leave its baselines to a search each: baselines=none")
         sweeper.seed = config.seed
@@ -114,7 +114,7 @@ def storage(folder: Path) -> Any:
         return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 120}})
 
 
-def opened(sweeper: Any, fixed: Sequence[str], folder: Path) -> Any:
+def open_study(sweeper: Any, fixed: Sequence[str], folder: Path) -> Any:
     """The study in `folder`, new or gone on with. Raises ConfigError where it holds another search."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name="search", storage=storage(folder), load_if_exists=True)
@@ -128,7 +128,7 @@ def opened(sweeper: Any, fixed: Sequence[str], folder: Path) -> Any:
     return study
 
 
-def following(sweeper: Any, study: Any, folder: Path, tried: set[int]) -> list[FrozenTrial | Trial]:
+def next_trials(sweeper: Any, study: Any, folder: Path, tried: set[int]) -> list[FrozenTrial | Trial]:
     """The next trials: those that were interrupted and that nobody works on, then new ones."""
     left = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if t.number not in tried]
     batch: list[Any] = [t for t in left if not in_use(folder / name(t.number))][: sweeper.jobs]
@@ -140,7 +140,7 @@ def following(sweeper: Any, study: Any, folder: Path, tried: set[int]) -> list[F
 def in_use(run: Path) -> bool:
     """Whether a process works in this run folder now."""
     try:
-        with locked(run) if run.exists() else locked(run.parent):
+        with lock_folder(run) if run.exists() else lock_folder(run.parent):
             return False
     except Busy:
         return run.exists()

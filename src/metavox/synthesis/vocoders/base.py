@@ -37,9 +37,9 @@ def require_kind(vocoder: str, wanted: str, features: Features) -> None:
 def require_same(what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     """Raises ConfigError naming both sides of every setting in which a trained vocoder `what` and the features
     differ."""
-    differing = [key for key in theirs if theirs[key] != ours[key]]
-    if differing:
-        there, here = (", ".join(f"{key} {side[key]}" for key in differing) for side in (theirs, ours))
+    changed_settings = [key for key in theirs if theirs[key] != ours[key]]
+    if changed_settings:
+        there, here = (", ".join(f"{key} {side[key]}" for key in changed_settings) for side in (theirs, ours))
         raise ConfigError(
             f"{what} was trained on other features ({there}) than these ({here}); train with its own, or take another"
         )

@@ -12,7 +12,7 @@ from metavox.features import melcepstrum
 from metavox.features.frames import Features, Frames
 from metavox.features.world import World
 from metavox.synthesis.vocoders.base import Original, require_kind
-from metavox.synthesis.vocoders.psola import repitched
+from metavox.synthesis.vocoders.psola import shift_pitch
 
 WINDOW, OVERLAP = 0.032, 8
 """Seconds of an analysis window, and how many windows see each sample."""
@@ -40,7 +40,7 @@ class DiffVC:
         if abs(semitones(original.frames.f0, frames.f0)) <= self.keep:
             difference = frames.spectrum - original.frames.spectrum
             return self.filter(original.wave, self.features.static(difference))
-        wave = repitched(original.wave, self.features.rate, self.features.hop, original.frames.f0, frames.f0)
+        wave = shift_pitch(original.wave, self.features.rate, self.features.hop, original.frames.f0, frames.f0)
         # a search for F0 would err here and there: it is known
         own = self.features.cepstrum(self.features.dithered(wave), frames.f0)
         return self.filter(wave, self.features.static(frames.spectrum) - own)

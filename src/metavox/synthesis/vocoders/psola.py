@@ -10,7 +10,7 @@ LEAST = 0.3
 """Of the windows' sum: where pieces lie further apart than they are long, there is less sound between them."""
 
 
-def repitched(wave: np.ndarray, rate: int, hop: float, f0: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def shift_pitch(wave: np.ndarray, rate: int, hop: float, f0: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """wave [S] at `rate` Hz of pitch `f0` [T] -> wave [S] float32 of pitch `wanted` [T], Hz each `hop` seconds, 0 where
     unvoiced. Timing and, but for the harmonics' places, the spectral envelope stay."""
     here, there = (marks(track, len(wave), rate, hop) for track in (f0, wanted))

@@ -18,7 +18,7 @@ COMPILED = 512
 """The same for a thread where compiled code hands share after share to it at no cost: what stays in its own cache."""
 
 
-def at_once(batch: TaskBatch, compiled: bool = False) -> int:
+def chunk_size(batch: TaskBatch, compiled: bool = False) -> int:
     """How many tasks to compute together: on a processor about FRAMES frames, equal shares; elsewhere all.
 
     Compiled, about COMPILED a thread and a task for each at least; all shares of one size, since each is compiled.
@@ -34,13 +34,13 @@ def at_once(batch: TaskBatch, compiled: bool = False) -> int:
     return -(-tasks // count)
 
 
-def shares(batch: TaskBatch, size: int) -> list[TaskBatch]:
+def split_tasks(batch: TaskBatch, size: int) -> list[TaskBatch]:
     """The tasks in order, `size` at a time."""
     support, query = (zip(*(t.split(size) for t in pairs), strict=True) for pairs in batch)
     return [TaskBatch(Pairs(*s), Pairs(*q)) for s, q in zip(support, query, strict=True)]
 
 
-def summed(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def sum_chunks(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The outer loss, with its gradient, as the sum of the shares', and the losses [B], detached.
 
     Where the parts are computed one after the other, memory is that of one.

@@ -34,7 +34,7 @@ rounds half precision anew."""
 log = logging.getLogger(__name__)
 
 
-class Recorder:
+class GraphReplay:
     """What was recorded, by the shapes that it holds for.
 
     Everything that a step reads must be a tensor among `state` or the batch, or never change: a number that Python
@@ -49,7 +49,7 @@ class Recorder:
         self._programs: dict[Any, Program | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy of an algorithm records for itself
-        return Recorder, (self.after, self.compiled)
+        return GraphReplay, (self.after, self.compiled)
 
     def find(
         self, compute: Callable[[TaskBatch], Computed], state: Sequence[Tensor], batch: TaskBatch, *more: Any
@@ -71,7 +71,7 @@ class Recorder:
             if self._met[key] > self.after:
                 self._record(key, self.after, compute, inputs)
         program = self._programs.get(key)
-        return None if program is None else lambda batch: replayed(program, [*state, *tensors(batch)])
+        return None if program is None else lambda batch: replay(program, [*state, *tensors(batch)])
 
     def _record(self, key: Any, after: int, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> None:
         def operations(*tensors: Tensor) -> Computed:
@@ -86,10 +86,10 @@ class Recorder:
         kind = "compiled" if self.compiled else "replayed"
         try:
             with fork_rng(devices):
-                graph = recorded(operations, inputs)
+                graph = capture(operations, inputs)
             program = compiled(graph, inputs) if self.compiled else graph
             with fork_rng(devices):
-                error = difference(replayed(program, inputs), expected)
+                error = difference(replay(program, inputs), expected)
             if not error <= ERROR[kind]:
                 raise RuntimeError(f"computed again, it is another one (relative difference {error:.0e})")
             self._programs[key] = program
@@ -111,7 +111,7 @@ def tensors(batch: TaskBatch) -> list[Tensor]:
     return [t for pairs in batch for t in pairs]
 
 
-def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> GraphModule:
+def capture(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> GraphModule:
     """The operations as a program of tensor operations. Raises RuntimeError where they depend on values."""
     from torch.fx.experimental.proxy_tensor import make_fx  # late: half a second that adapt.py does not need
 
@@ -126,8 +126,8 @@ def recorded(operations: Callable[..., Any], inputs: Sequence[Tensor]) -> GraphM
 def compiled(program: GraphModule, inputs: Sequence[Tensor]) -> Program:
     """The same by the code generator of torch.compile; nobody but the caller checks that tensors are like these.
 
-    torch.compile itself would record once more, and check the tensors in each call, as the key of `Recorder` has. What
-    was compiled once on a machine is found again by other processes, in torch's own cache.
+    torch.compile itself would record once more, and check the tensors in each call, as the key of `GraphReplay` has.
+    What was compiled once on a machine is found again by other processes, in torch's own cache.
     """
     from torch import _inductor
 
@@ -150,7 +150,7 @@ def indexed_by_numbers(program: GraphModule, node: Node) -> bool:
     return all(t.dtype != torch.bool for t in found)
 
 
-def replayed(program: Program, inputs: Sequence[Tensor]) -> Computed:
+def replay(program: Program, inputs: Sequence[Tensor]) -> Computed:
     """What the program makes of these tensors."""
     with torch.no_grad():
         return cast("Computed", program(*inputs))

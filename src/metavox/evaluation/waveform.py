@@ -29,11 +29,11 @@ class Clip:
         return (wave / max(1.0, float(np.abs(wave).max(initial=0)))).astype(np.float32)
 
 
-class Said(NamedTuple):
+class EvaluatedUtterance(NamedTuple):
     """One utterance to judge.
 
     `targets` and `sources` are recordings of the two voices, never the one that the clip was made from or should
-    equal. `text` is what was said, where it is known; `twin` the target's own recording of it, where there is one.
+    equal. `text` is what was said, where it is known; `reference` the target's own recording of it, where there is one.
     `impostors` give the recordings of each other test speaker.
     """
 
@@ -41,12 +41,12 @@ class Said(NamedTuple):
     targets: Sequence[Clip]
     sources: Sequence[Clip]
     text: str | None = None
-    twin: Clip | None = None
+    reference: Clip | None = None
     impostors: Mapping[str, Callable[[], Sequence[Clip]]] = MappingProxyType({})
 
 
-class Listener(Protocol):
-    def __call__(self, said: Sequence[Said]) -> list[Score]:
+class WaveformMetric(Protocol):
+    def __call__(self, said: Sequence[EvaluatedUtterance]) -> list[Score]:
         """The scores of one task; none for what cannot be scored at all, nan where no utterance could be judged."""
 
 
