@@ -25,7 +25,7 @@ from metavox.algorithms.base import MetaAlgorithm
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.reptile import Reptile
-from metavox.learner.ddp import joined
+from metavox.learner.ddp import reduce_loss
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.sizes import share
 from metavox.workers import end_ddp
@@ -55,7 +55,7 @@ class OuterStep(nn.Module):
 
     def forward(self, batch: TaskBatch) -> Tensor:
         """The loss to differentiate."""
-        return joined(*self.algorithm.outer_loss(batch))[0]
+        return reduce_loss(*self.algorithm.outer_loss(batch))[0]
 
 
 def algorithm(cell: Cell) -> MetaAlgorithm:

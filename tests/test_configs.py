@@ -7,7 +7,7 @@ import torch
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from conftest import ROOT, compose_train
+from helpers import ROOT, compose_train
 from metavox.build import build
 from metavox.cli.reference import reference
 from metavox.errors import ConfigError, MetavoxError

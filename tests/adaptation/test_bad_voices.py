@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import SMALL, compose_train
+from helpers import SMALL, compose_train
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.train import run
 

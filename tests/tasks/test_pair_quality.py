@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import SMALL, compose_train
+from helpers import SMALL, compose_train
 from metavox.build import build
 from metavox.errors import MetavoxError
 from metavox.experiments.train import run
-from metavox.tasks.quality import COLUMNS, apart, geometry, pool_rows
+from metavox.tasks.quality import COLUMNS, distance_of_pairs, geometry, pool_rows
 
 
 def test_geometry_by_hand() -> None:
@@ -23,8 +23,8 @@ def test_unrelated_frames_are_about_root_two_apart() -> None:
     rng = np.random.default_rng(0)
     scale = np.linspace(0.1, 3, 24)
     x, y = (scale * rng.normal(size=(5000, 24)) for _ in range(2))
-    assert apart(x, y, scale) == pytest.approx(2**0.5, rel=0.03)
-    assert apart(x, x, scale) == 0
+    assert distance_of_pairs(x, y, scale) == pytest.approx(2**0.5, rel=0.03)
+    assert distance_of_pairs(x, x, scale) == 0
 
 
 def test_a_split_weighs_its_voices_by_frames() -> None:

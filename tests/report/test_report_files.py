@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_report import Report, folder, report, row
 
 from metavox.audio.files import write
 from metavox.report.__main__ import conditions
@@ -21,7 +22,6 @@ from metavox.report.plots import as_bytes, draw_lines, draw_speakers
 from metavox.report.results import find_runs, from_rows, read_results
 from metavox.report.selection import Question
 from metavox.report.table import Table, make_table
-from test_report import Report, folder, report, row
 
 __all__ = ["report"]
 SPEAKERS = "bcdefgh"

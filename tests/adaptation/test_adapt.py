@@ -22,6 +22,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from helpers import ROOT
 from metavox.adaptation.fitting import fit
 from metavox.adaptation.recordings import find, signal_to_noise, transcript
 from metavox.adaptation.run import load_run
@@ -38,7 +39,6 @@ from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.features.world import World
 from metavox.synthesis.voice import Voice
 
-ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
 Adapt = Callable[..., dict[str, Any]]

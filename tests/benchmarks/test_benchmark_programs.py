@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from benchmarks import adapt, data, ddp, features
-
 from test_adapt import checkpoint
+
+from benchmarks import adapt, data, ddp, features
 
 SPEECH_RATE = 16000
 

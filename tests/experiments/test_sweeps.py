@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
-from conftest import ROOT, TrainHere
+from helpers import ROOT, TrainHere
 from metavox.cli.entry import groups, resume_arguments
 from metavox.errors import ConfigError
 from metavox.experiments.run_folder import Busy, lock_folder

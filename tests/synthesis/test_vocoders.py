@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from conftest import DATA
+from helpers import DATA
 from metavox.adaptation.vocoder import check_vocoder, vocoder_of
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings, write

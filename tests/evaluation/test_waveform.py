@@ -13,7 +13,7 @@ import pytest
 import torch
 from benchmarks.vocoders import main as ceilings
 
-from conftest import DATA, SMALL, compose_train
+from helpers import DATA, SMALL, compose_train
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
 from metavox.audio.torchaudio_import import torchaudio

@@ -1,13 +1,12 @@
 """The mel-cepstrum against SPTK's, WORLD against what went in."""
 
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import pyworld
 
+from helpers import DATA
 from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings
 from metavox.errors import AudioError, ConfigError
@@ -15,7 +14,6 @@ from metavox.features import melcepstrum
 from metavox.features.frames import Frames, at_rate
 from metavox.features.world import USUAL, World
 
-DATA = Path(os.environ.get("METAVOX_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 NOISE = np.random.default_rng(0).uniform(-0.1, 0.1, 8000).astype(np.float32)
 
 

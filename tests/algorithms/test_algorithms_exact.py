@@ -17,7 +17,7 @@ from metavox.algorithms.imaml import IMAML, conjugate_gradients
 from metavox.algorithms.loss import masked_mse
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.meta_sgd import MetaSGD
-from metavox.algorithms.reptile import Reptile, pooled
+from metavox.algorithms.reptile import Reptile, pool
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.sinusoid import SinusoidTasks
@@ -209,7 +209,7 @@ def test_reptile_moves_by_the_mean_of_the_differences() -> None:
     """The literal formula: theta - gradient * e = theta + e mean_i (p_k - theta)."""
     tasks = batch(dtype=DOUBLE)
     reptile = build("reptile").double()
-    weights = reptile.inner_loop(pooled(tasks), [reptile.inner.steps], "detached", minibatch=2)[0]
+    weights = reptile.inner_loop(pool(tasks), [reptile.inner.steps], "detached", minibatch=2)[0]
     expected = [(p - weights[name].mean(0)).flatten() for name, p in reptile.model.named_parameters()]
     torch.testing.assert_close(meta_gradient(reptile, tasks), torch.cat(expected).detach())
 
@@ -294,7 +294,7 @@ def test_memory_does_not_grow(engine: str) -> None:
 def test_joint_is_maml_without_adaptation_over_both_sets() -> None:
     tasks = batch(dtype=DOUBLE)
     joint = Joint(build("joint").model, InnerLoop()).double()
-    both = pooled(tasks)
+    both = pool(tasks)
     expected = masked_mse(joint.model(both.x.flatten(0, 1)).view_as(both.y), both.y, both.mask).mean()
     torch.testing.assert_close(joint.outer_loss(tasks)[0], expected)
 

@@ -9,7 +9,7 @@ from metavox.models.base import Linear, MappingNetwork
 from metavox.models.conv import ConvNet
 from metavox.models.gru import GRUNet
 from metavox.models.mlp import MLP
-from metavox.models.transformer import Transformer, normed
+from metavox.models.transformer import Transformer, normalise
 from roster import pairs
 
 KINDS = [MLP, ConvNet, GRUNet, Transformer]
@@ -78,7 +78,7 @@ def test_the_gru_is_that_of_torch() -> None:
 def test_attention_is_that_of_torch_within_the_window() -> None:
     torch.manual_seed(0)
     layer = Transformer(3, 3, 8, heads=2, layers=1, reach=2).layers[0]
-    h = normed(torch.randn(2, 11, 8))
+    h = normalise(torch.randn(2, 11, 8))
     nn.init.zeros_(layer.place.weight)
     split = [layer._split(part(h)).transpose(1, 2) for part in (layer.query, layer.key, layer.value)]
     offset = torch.arange(11) - torch.arange(11)[:, None] + 2  # of key to query

@@ -22,7 +22,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
-from conftest import DATA, ROOT, SMALL, TrainHere, compose_train
+from helpers import DATA, ROOT, SMALL, TrainHere, compose_train
 from metavox.adaptation.run import load_run
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.retest import config_of_retest, trained_checkpoint

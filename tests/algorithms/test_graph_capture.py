@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from metavox.algorithms import recording
+from metavox.algorithms.engines.acceleration import graph_capture
 from metavox.algorithms.engines.acceleration.graph_capture import GraphReplay
 from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.engines.base import State
@@ -182,12 +182,12 @@ def test_a_layer_that_is_evaluated_alone_is_another_program() -> None:
     ],
 )
 def test_how_far_a_replay_is_off(found: list[Tensor | None], expected: list[Tensor | None], error: float) -> None:
-    assert recording.difference(found, expected) == pytest.approx(error, rel=0.1)
-    assert not recording.difference([torch.tensor(torch.nan)], [torch.ones(())]) <= 1
+    assert graph_capture.difference(found, expected) == pytest.approx(error, rel=0.1)
+    assert not graph_capture.difference([torch.tensor(torch.nan)], [torch.ones(())]) <= 1
 
 
 def test_shapes_that_never_end_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "SHAPES", 2)
+    monkeypatch.setattr(graph_capture, "SHAPES", 2)
     algorithm = build("maml", "algorithm.inner.record=0")
     for tasks in (1, 2, 3, 4, 1):
         algorithm.outer_loss(batch(tasks))
@@ -248,7 +248,7 @@ def test_a_recorder_keeps_no_batch() -> None:
     recorder, tasks = GraphReplay(0, False), batch()
     parameter = nn.Parameter(torch.ones(3))
 
-    def compute(share: TaskBatch) -> recording.Computed:
+    def compute(share: TaskBatch) -> graph_capture.Computed:
         losses = (share.support.x * parameter).square().mean((1, 2, 3))
         return [losses.detach(), losses.sum().detach(), *torch.autograd.grad(losses.sum(), [parameter])]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import ROOT, SMALL, compose_train
+from helpers import ROOT, SMALL, compose_train
 from metavox.algorithms.loss import EXPLODED
 from metavox.build import build
 from metavox.cli.adapt_checks import check_output

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from conftest import SMALL, compose_train
+from helpers import SMALL, compose_train
 from metavox.audio.files import read
 from metavox.corpora.cmu_arctic import SEXES, CmuArctic
 from metavox.corpora.espeak import EspeakCorpus

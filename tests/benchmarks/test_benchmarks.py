@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import __main__ as program
-from benchmarks import measure, profile, report, sides
 from benchmarks.cells import ALGORITHMS, MODELS, Cell, selection
 
+from benchmarks import __main__ as program
+from benchmarks import measure, profile, report, sides
 from metavox.models.conv import ConvNet
 from metavox.models.gru import GRUNet
 from metavox.models.transformer import Transformer

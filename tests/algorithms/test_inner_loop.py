@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from metavox.algorithms.engines.acceleration.chunks import COMPILED, FRAMES, at_once
+from metavox.algorithms.engines.acceleration.chunks import COMPILED, FRAMES, chunk_size
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.loss import masked_mse, slope_weights
 from metavox.algorithms.maml import MAML
@@ -151,11 +151,11 @@ def test_half_precision_is_near_and_not_equal(model: str, order: str) -> None:
 
 
 def test_a_share_has_as_many_tasks_as_the_cache_can_use() -> None:
-    assert at_once(dense(4, FRAMES // 4)) == 4
-    assert at_once(dense(6, FRAMES // 4)) == 3  # 4 and 2 would leave the second half empty
-    assert at_once(dense(3, 2 * FRAMES)) == 1
-    assert at_once(dense(12, COMPILED // 5), compiled=True) == 4  # equal shares alone: each size is compiled
-    assert at_once(dense(3, 2 * COMPILED), compiled=True) == torch.get_num_threads() == 1
+    assert chunk_size(dense(4, FRAMES // 4)) == 4
+    assert chunk_size(dense(6, FRAMES // 4)) == 3  # 4 and 2 would leave the second half empty
+    assert chunk_size(dense(3, 2 * FRAMES)) == 1
+    assert chunk_size(dense(12, COMPILED // 5), compiled=True) == 4  # equal shares alone: each size is compiled
+    assert chunk_size(dense(3, 2 * COMPILED), compiled=True) == torch.get_num_threads() == 1
 
 
 def test_memory_of_the_outer_gradient_is_that_of_one_share() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from conftest import SMALL, compose_train
+from helpers import SMALL, compose_train
 from metavox.errors import ConfigError
 from metavox.evaluation.eer import TRIAL, Verification, equal_error_rate, pooled_rate
 from metavox.evaluation.metrics import Score

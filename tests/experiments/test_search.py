@@ -9,15 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from conftest import TrainHere
 from test_sweeps import SINES, start, train
+
+from helpers import TrainHere
 
 optuna = pytest.importorskip("optuna")
 
 from pytorch_lightning.trainer.states import TrainerFn  # noqa: E402
 
-from metavox.experiments.sweeps.search import Pruned, Pruning, ask, opened, space, storage  # noqa: E402
+from metavox.experiments.sweeps.search import Pruned, Pruning, ask, open_study, space, storage  # noqa: E402
 
 FOLDER = "hydra.sweep.dir=search"
 SEARCH = (*SINES, "hparams_search=inner_loop", "hydra.sweeper.trials=4", "hydra.sweeper.pruner=null")
@@ -123,7 +123,7 @@ def sweeper(**changes: object) -> SimpleNamespace:
 
 
 def test_the_space_is_what_the_yaml_says_and_the_search_learns(tmp_path: Path) -> None:
-    study = opened(sweeper(), [], tmp_path)
+    study = open_study(sweeper(), [], tmp_path)
     for _ in range(30):
         trial = ask(sweeper(), study)
         values = trial.params

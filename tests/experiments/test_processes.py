@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import ROOT
+from helpers import ROOT
 from metavox.errors import ConfigError
 from metavox.tasks.sizes import share
 
