@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from metavox.audio.synthetic import tags
 from metavox.audio.whole import write_whole
 from metavox.errors import AudioError, MetavoxError
 
@@ -127,13 +128,16 @@ def _check_complete(path: Path, seconds: float, promised: float) -> None:
         raise AudioError(f"{path} is truncated ({seconds:.1f} of {promised:.1f} s arrived); copy it again")
 
 
-def write(path: str | Path, wave: np.ndarray, rate: int) -> float:
-    """wave [S] float -> 16-bit PCM WAV, written whole; returns the share of samples that were clipped.
+def write(path: str | Path, wave: np.ndarray, rate: int, voice: str = "") -> float:
+    """wave [S] float -> 16-bit PCM WAV that says it is synthetic, and in which `voice`; written whole.
 
-    Raises MetavoxError when the folder cannot be written.
+    Returns the share of samples that were clipped. Raises MetavoxError when the folder cannot be written.
     """
     wave = np.asarray(wave, dtype=np.float32)
     data = io.BytesIO()
-    soundfile.write(data, np.clip(wave, -1.0, 1.0), rate, format="WAV", subtype="PCM_16")
+    with soundfile.SoundFile(data, "w", rate, 1, "PCM_16", format="WAV") as file:
+        for name, text in tags(voice).items():
+            setattr(file, name, text)
+        file.write(np.clip(wave, -1.0, 1.0))
     write_whole(path, data.getvalue())
     return float(np.mean(np.abs(wave) > 1.0)) if len(wave) else 0.0
