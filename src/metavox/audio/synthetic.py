@@ -15,11 +15,12 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 def tags(voice: str = "") -> dict[str, str]:
     """title, comment and software of a synthetic recording, by libsndfile's names; `voice` is empty where it has none."""
     in_voice = f" in the voice {voice}" if voice else ""
-    comment = f"This is synthetic speech, made by a machine{in_voice}. voice={voice}; generator=metavox {__version__}; "
+    facts = f"voice={voice}; generator=metavox {__version__}; DigitalSourceType={SOURCE_TYPE}"
     return {
-        "title": f"Synthetic speech{in_voice}", "comment": f"{comment}DigitalSourceType={SOURCE_TYPE}",
+        "title": f"Synthetic speech{in_voice}",
+        "comment": f"This is synthetic speech, made by a machine{in_voice}. {facts}",
         "software": f"metavox {__version__}",
-    }  # fmt: skip
+    }
 
 
 def id3(voice: str = "") -> bytes:
