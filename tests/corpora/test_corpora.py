@@ -172,10 +172,6 @@ def test_folder_errors(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav")
     with pytest.raises(MetavoxError, match="no speakers"):
         Folder(tmp_path).utterances()
-    touch(tmp_path, "ann/1.wav")
-    (tmp_path / "ann/1.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(MetavoxError, match="not UTF-8"):
-        Folder(tmp_path).utterances()
 
 
 @pytest.mark.parametrize("folder", ["recordings/", "ann/"])
@@ -221,8 +217,77 @@ def test_folder_reads_transcripts_as_adapt_does(tmp_path: Path) -> None:
     assert [u.text for u in Folder(tmp_path).utterances()] == ["go do you hear", "Written on Windows"]
 
 
-def test_a_broken_transcript_of_librispeech_is_named(tmp_path: Path) -> None:
-    touch(tmp_path, "test-other/1/2/1-2-0000.flac")
-    (tmp_path / "test-other/1/2/1-2.trans.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(MetavoxError, match=r"1-2\.trans\.txt cannot be read"):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_transcripts_as_editors_save_them(encoding: str, tmp_path: Path) -> None:
+    touch(tmp_path, "ann/1.wav")
+    (tmp_path / "ann/1.TXT").write_bytes("Grüße, my friend.".encode(encoding))
+    assert [u.text for u in Folder(tmp_path).utterances()] == ["Grüße, my friend."]
+
+
+@pytest.mark.parametrize("data", [b"Caf\xe9", b"\xff\xfe\xfa", b"\x00\x01\x02\x00\x00text"])
+def test_a_transcript_in_no_known_encoding_is_passed_over_by_name(
+    data: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "ann/1.wav", "ann/2.wav", "ann/3.wav")
+    for name in "13":
+        (tmp_path / f"ann/{name}.txt").write_bytes(data)
+    (tmp_path / "ann/2.txt").write_text("Fine.")
+    assert [u.text for u in Folder(tmp_path).utterances()] == [None, "Fine.", None]
+    (warning,) = caplog.messages
+    assert "ann/1.txt" in warning and "1 more" in warning
+
+
+def test_one_bad_line_of_a_table_costs_one_transcript(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "test-other/1/2/1-2-0000.flac", "test-other/1/2/1-2-0001.FLAC")
+    (tmp_path / "test-other/1/2/1-2.TRANS.TXT").write_bytes(b"1-2-0000 CAF\xc9\n1-2-0001 TWO\n")
+    assert [u.text for u in LibriSpeech(tmp_path).utterances()] == [None, "two"]
+    assert "1-2.TRANS.TXT" in caplog.text
+
+
+def hide_twins(root: Path) -> None:
+    """What macOS leaves on a disk that is not its own."""
+    for path in sorted(root.rglob("*")):
+        if path.is_dir():
+            (path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+        else:
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7Mac OS X\xe9")
+
+
+def test_hidden_twins_are_no_part_of_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home = make_librispeech(tmp_path)
+    before = LibriSpeech(home).utterances()
+    hide_twins(tmp_path)
+    assert LibriSpeech(home).utterances() == before and not caplog.messages
+    assert {u.path.name[0] for u in Folder(home / "test-other").utterances()} == {"8"}
+
+
+@pytest.mark.parametrize("root", ["", "LibriSpeech", "LibriSpeech/LibriSpeech", "LibriSpeech/LibriSpeech/test-other"])
+def test_librispeech_as_archives_unpack_it(root: str, tmp_path: Path) -> None:
+    touch(tmp_path, "LibriSpeech/LibriSpeech/test-other/84/7/84-7-0001.flac")
+    (utterance,) = LibriSpeech(tmp_path / root).utterances()
+    assert (utterance.speaker, utterance.subset) == ("84", "test-other")
+
+
+def test_subsets_unpacked_side_by_side(tmp_path: Path) -> None:
+    touch(tmp_path, "test-other/LibriSpeech/test-other/84/7/84-7-0001.flac")
+    touch(tmp_path, "dev-clean/LibriSpeech/dev-clean/5/1/5-1-0001.flac")
+    assert [u.subset for u in LibriSpeech(tmp_path).utterances()] == ["dev-clean", "test-other"]
+
+
+def test_libritts_is_read_as_librispeech(tmp_path: Path) -> None:
+    name = "LibriTTS/dev-clean/84/121123/84_121123_000007_000001"
+    touch(tmp_path, f"{name}.wav")
+    (tmp_path / f"{name}.normalized.txt").write_text("Go. Do you hear?")
+    (utterance,) = LibriSpeech(tmp_path).utterances()
+    assert (utterance.id, utterance.text) == ("84_121123_000007_000001", "Go. Do you hear?")
+
+
+def test_what_is_no_librispeech_gets_a_way_out(tmp_path: Path) -> None:
+    touch(tmp_path, "ann/1.wav", "bob/1.wav")
+    with pytest.raises(MetavoxError, match="dataset=folder"):
         LibriSpeech(tmp_path).utterances()
+
+
+def test_speakers_one_folder_further_down(tmp_path: Path) -> None:
+    touch(tmp_path, "corpus/corpus/ann/1.WAV", "corpus/corpus/bob/1.wav")
+    assert [u.speaker for u in Folder(tmp_path).utterances()] == ["ann", "bob"]

@@ -220,3 +220,27 @@ def test_vctk_trains(cache: Path, tmp_path: Path) -> None:
     assert {(r["dataset"], r["pairing"], r["voices"]) for r in rows} == {("vctk", "parallel", "same")}
     assert {(r["source"], r["target"]) for r in rows} == {("p302", "p303"), ("p303", "p302")}
     assert "sprocket24" in {r["convention"] for r in rows}
+
+
+def test_corpora_nested_by_their_archives_are_found(tmp_path: Path) -> None:
+    make_vctk(tmp_path / "VCTK-Corpus-0.92")
+    assert {u.speaker for u in VCTK(tmp_path / "VCTK-Corpus-0.92").utterances()} == {"p225", "p311"}
+    speaker = tmp_path / "packed/ARCTIC/cmu_us_bdl_arctic"
+    write(speaker / "wav/arctic_a0001.WAV")
+    write(speaker / "wav/._arctic_a0001.wav")
+    write(speaker / "etc/txt.done.data", '( arctic_a0001 "Author of the danger trail." )\n')
+    for root in (tmp_path, tmp_path / "packed", speaker):
+        assert [u.speaker for u in CmuArctic(root).utterances()] == ["bdl"]
+
+
+def test_an_older_vctk_is_called_by_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "VCTK-Corpus/wav48/p225/p225_001.wav")
+    with pytest.raises(MetavoxError, match=r"VCTK 0\.80.*dataset=folder dataset\.root=.*wav48"):
+        VCTK(tmp_path).utterances()
+
+
+def test_a_bad_transcript_of_vctk_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home = make_vctk(tmp_path)
+    (home / "txt/p225/p225_001.txt").write_bytes(b"Caf\xe9")
+    assert VCTK(tmp_path).utterances()[0].text is None
+    assert "p225_001.txt" in caplog.text

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metavox.corpora.download import download
-from metavox.corpora.transcripts import read
+from metavox.corpora.layout import search, visible
+from metavox.corpora.transcripts import read_lines
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 
@@ -26,10 +27,10 @@ HOME = "ARCTIC"
 class CmuArctic:
     """root/cmu_us_SPEAKER_arctic/wav/NAME.wav with etc/txt.done.data, as torchaudio's CMUARCTIC leaves it.
 
-    `root` is the folder ARCTIC or its parent. `speakers`: which to read and, with `download`, to fetch; None for all
-    that are present. `prompts`: only the first so many that a speaker has; None for all. A prompt without a
-    recording, or a recording that no prompt names, is left out and counted. Raises ConfigError for a speaker that there
-    is not.
+    `root` is the folder ARCTIC, or one at most three levels above the speakers' folders. `speakers`: which to read
+    and, with `download`, to fetch; None for all that are present. `prompts`: only the first so many that a speaker
+    has; None for all. A prompt without a recording, or a recording that no prompt names, is left out and counted.
+    Raises ConfigError for a speaker that there is not.
     """
 
     name = "cmu_arctic"
@@ -71,24 +72,25 @@ class CmuArctic:
             raise MetavoxError(
                 f"CMU ARCTIC folder {self.root} does not exist; set dataset.root, or dataset.download=true"
             )
-        home = self._home()
-        present = {name[1]: path for path in sorted(home.glob("*")) if (name := FOLDER.fullmatch(path.name))}
+        present: dict[str, Path] = {}
+        for folder in search(self.root, lambda path: FOLDER.fullmatch(path.absolute().name) is not None):
+            present.setdefault(FOLDER.sub(r"\1", folder.absolute().name), folder)
         missing = sorted({*(self.speakers or ())} - {*present})
         if missing:
-            raise MetavoxError(f"{home} lacks {', '.join(missing)}; copy them there or set dataset.download=true")
+            raise MetavoxError(f"{self.root} lacks {', '.join(missing)}; copy them there or set dataset.download=true")
         found = [u for speaker in self.speakers or present for u in self._read(speaker, present[speaker])]
         if not found:
             raise MetavoxError(
                 f"{self.root} holds no recording laid out as cmu_us_SPEAKER_arctic/wav/*.wav with etc/txt.done.data; "
-                "set dataset.root to the folder ARCTIC"
+                "give the folder that holds cmu_us_SPEAKER_arctic as dataset.root"
             )
         return sorted(found, key=lambda utterance: utterance.id)
 
     def _read(self, speaker: str, folder: Path) -> list[Utterance]:
         listing = folder / "etc" / "txt.done.data"
-        prompts = [match for line in read(listing).splitlines() if (match := LINE.fullmatch(line.strip()))]
+        prompts = [match for line in read_lines(listing) if (match := LINE.fullmatch(line.strip()))]
         texts = {match[1]: match[2].replace('\\"', '"') for match in prompts}
-        recorded = {path.stem: path for path in sorted((folder / "wav").glob("*.wav"))}
+        recorded = {path.stem: path for path in visible(folder / "wav", ".wav")}
         both = sorted(texts.keys() & recorded.keys())
         if alone := len(texts.keys() ^ recorded.keys()):
             log.warning("CMU ARCTIC %s: skipped %d prompts or recordings that have no counterpart", speaker, alone)

@@ -1,10 +1,14 @@
-"""LibriSpeech (Panayotov et al. 2015) in its own layout: SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac."""
+"""LibriSpeech (Panayotov et al. 2015) in its own layout: SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac.
+
+LibriTTS (Zen et al. 2019) and the small LibriSpeech of OpenSLR 31 have the same folders and are read too.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metavox.corpora.download import download
-from metavox.corpora.transcripts import parse_transcripts, read
+from metavox.corpora.layout import folders, recorded, search
+from metavox.corpora.transcripts import read_lines, transcripts
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 
@@ -18,9 +22,10 @@ SPEAKERS = "SPEAKERS.TXT"
 class LibriSpeech:
     """The whole corpus or any part of it.
 
-    `root` is the folder LibriSpeech or its parent. `subsets`: a list of subset names, or a mapping as in the dataset
-    config whose values may be such lists; where nothing is listed, or a value of the mapping is not a list, all
-    subsets that are present are read. `download` fetches the listed subsets that are missing.
+    `root` is the folder LibriSpeech, one of its subsets, or a folder at most three levels above: archives that were
+    unpacked within each other, or side by side, are found. `subsets`: a list of subset names, or a mapping as in the
+    dataset config whose values may be such lists; where nothing is listed, or a value of the mapping is not a list,
+    all subsets that are present are read. `download` fetches the listed subsets that are missing.
     Raises ConfigError for a subset that LibriSpeech does not have.
     """
 
@@ -50,10 +55,9 @@ class LibriSpeech:
                 _download(self._home(), subset)
 
     def _home(self) -> Path:
-        """The folder that holds the subsets."""
-        if self.root.name == "LibriSpeech" or any((self.root / name).is_dir() for name in SUBSETS):
-            return self.root
-        return self.root / "LibriSpeech"
+        """Where subsets are downloaded to."""
+        inside = self.root.name == "LibriSpeech" or any((self.root / name).is_dir() for name in SUBSETS)
+        return self.root if inside else self.root / "LibriSpeech"
 
     def utterances(self) -> list[Utterance]:
         """All utterances of the subsets, sorted by id. Raises MetavoxError when there is none."""
@@ -61,42 +65,54 @@ class LibriSpeech:
             raise MetavoxError(
                 f"LibriSpeech folder {self.root} does not exist; set dataset.root, or dataset.download=true"
             )
-        home = self._home()
+        present: dict[str, Path] = {}
+        for folder in search(self.root, _is_subset):
+            present.setdefault(folder.absolute().name, folder)
         for subset in self.listed:
-            if not (home / subset).is_dir():
+            if subset not in present:
                 _check_name(subset)
-                raise MetavoxError(f"subset {subset} is not in {home}; copy it there or set dataset.download=true")
-        names = self.listed
-        if self.all_present:
-            names = sorted({*self.listed, *(name for name in SUBSETS if (home / name).is_dir())})
-        sexes = _sexes(home / SPEAKERS)
-        found = [utterance for name in names for utterance in _read_subset(home / name, sexes)]
+                raise MetavoxError(f"subset {subset} is not in {self.root}; copy it there or set dataset.download=true")
+        names = sorted(present) if self.all_present else self.listed
+        sexes = _sexes({present[name].parent for name in names})
+        found = [utterance for name in names for utterance in _read_subset(name, present[name], sexes)]
         if not found:
-            raise MetavoxError(
-                f"{self.root} holds no recording laid out as SUBSET/SPEAKER/CHAPTER/*.flac with a subset of "
-                f"{', '.join(SUBSETS)}; set dataset.root to the folder LibriSpeech"
-            )
+            raise MetavoxError(_nothing_in(self.root))
         return sorted(found, key=lambda utterance: utterance.id)
 
 
-def _sexes(listing: Path) -> dict[str, str]:
+def _is_subset(folder: Path) -> bool:
+    """Whether it holds SPEAKER/CHAPTER/recordings, both numbers."""
+    chapters = (
+        chapter
+        for speaker in folders(folder)
+        if speaker.name.isdigit()
+        for chapter in folders(speaker)
+        if chapter.name.isdigit()
+    )
+    return any(recorded(chapter) for chapter in chapters)
+
+
+def _nothing_in(root: Path) -> str:
+    """What is said where `root` holds no subset."""
+    wanted = f"{root} holds no recording laid out as SUBSET/SPEAKER/CHAPTER/*.flac, SPEAKER and CHAPTER being numbers"
+    if any(any(search(folder, lambda f: bool(recorded(f)))) for folder in folders(root)):
+        return f"{wanted}; read another layout, one folder a speaker, by dataset=folder"
+    return f"{wanted}; give the folder that holds {', '.join(SUBSETS[:2])} or other subsets as dataset.root"
+
+
+def _sexes(homes: set[Path]) -> dict[str, str]:
     """SPEAKERS.TXT, lines of `reader | sex | ...` -> sex of each speaker; nothing where there is no such file."""
-    if not listing.is_file():
-        return {}
-    lines = (line.split("|") for line in read(listing).splitlines() if not line.startswith(";"))
+    listings = [home / SPEAKERS for home in sorted(homes) if (home / SPEAKERS).is_file()]
+    lines = (line.split("|") for path in listings for line in read_lines(path) if not line.startswith(";"))
     return {fields[0].strip(): fields[1].strip() for fields in lines if len(fields) > 1}
 
 
-def _read_subset(folder: Path, sexes: Mapping[str, str]) -> list[Utterance]:
+def _read_subset(name: str, folder: Path, sexes: Mapping[str, str]) -> list[Utterance]:
+    paths = [path for speaker in folders(folder) for chapter in folders(speaker) for path in recorded(chapter)]
     found = []
-    for chapter in sorted(folder.glob("*/*")):
-        recordings = sorted(chapter.glob("*.flac"))
-        texts: dict[str, str] = {}
-        for transcript in chapter.glob("*.trans.txt") if recordings else ():
-            texts |= parse_transcripts(read(transcript).splitlines())
-        speaker = chapter.parent.name
-        sex = sexes.get(speaker)
-        found += [Utterance(p.stem, speaker, p, texts.get(p.stem), subset=folder.name, sex=sex) for p in recordings]
+    for path, text in transcripts(paths).items():
+        speaker = path.parent.parent.name
+        found.append(Utterance(path.stem, speaker, path, text, subset=name, sex=sexes.get(speaker)))
     return found
 
 
