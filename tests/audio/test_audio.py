@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import duration, read, recordings, write
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.audio.whole import write_whole
 from metavox.errors import AudioError, ConfigError, MetavoxError
+from metavox.tts.espeak import Espeak
 
 
 def tone(rate: int, seconds: float = 0.5) -> np.ndarray:
@@ -145,7 +145,7 @@ def test_recordings_lists_files_and_folders(tmp_path: Path) -> None:
             recordings(paths)
 
 
-SPEAK = "import sys, hashlib; from metavox.audio.espeak import Espeak; \
+SPEAK = "import sys, hashlib; from metavox.tts.espeak import Espeak; \
 print(hashlib.sha256(Espeak(sys.argv[1]).speak(sys.argv[2])[0].tobytes()).hexdigest())"
 
 

@@ -14,15 +14,16 @@ import torch
 from benchmarks.vocoders import main as ceilings
 
 from helpers import DATA, SMALL, compose_train
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, write
+from metavox.audio.optional import optional
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import ConfigError, MetavoxError
 from metavox.evaluation.mcd import CONVENTIONS, Mcd, mcd
 from metavox.evaluation.metrics import MCD_DB, Score
-from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean, optional
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean
 from metavox.evaluation.wer import Wav2Vec2, Wer
 from metavox.experiments.train import run
+from metavox.tts.espeak import Espeak
 
 SENTENCE = "The early train was late again, so we walked."
 

@@ -7,12 +7,12 @@ import pytest
 import pyworld
 
 from helpers import DATA
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings
 from metavox.errors import AudioError, ConfigError
 from metavox.features import melcepstrum
 from metavox.features.frames import Frames, at_rate
 from metavox.features.world import USUAL, World
+from metavox.tts.espeak import Espeak
 
 NOISE = np.random.default_rng(0).uniform(-0.1, 0.1, 8000).astype(np.float32)
 

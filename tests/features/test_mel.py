@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import write
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.corpora.utterance import Utterance
@@ -15,6 +14,7 @@ from metavox.evaluation.metrics import scores
 from metavox.features.mel import Mel, filterbank
 from metavox.features.pitch import pitch
 from metavox.features.store import FeatureStore
+from metavox.tts.espeak import Espeak
 
 WAVERNN = {"fft": 2048, "window": 1100, "hop": 275, "fmin": 40.0, "fmax": 11025.0, "centre": True}
 """The settings that torchaudio documents for its Tacotron 2 and WaveRNN pipelines."""

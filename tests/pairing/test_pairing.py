@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import soxr
 
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import read
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
@@ -21,6 +20,7 @@ from metavox.pairing.phone import Phone
 from metavox.pairing.phones import PHONES, RATE, Segment, frame_labels, pocketsphinx, segments
 from metavox.pairing.ridge import AnchoredRidge
 from metavox.pairing.tts import TTS
+from metavox.tts.espeak import Espeak
 
 
 def utterance(speaker: str, name: str, text: str | None = None) -> Utterance:

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from metavox.algorithms.baselines import Identity
-from metavox.audio.espeak import Espeak
 from metavox.errors import MetavoxError
 from metavox.features.frames import Frames
 from metavox.features.world import World
@@ -17,6 +16,7 @@ from metavox.synthesis.f0 import F0Statistics, convert_f0
 from metavox.synthesis.variance import GV
 from metavox.synthesis.voice import Voice
 from metavox.tasks.normaliser import Normaliser
+from metavox.tts.espeak import Espeak
 
 WORLD = World()
 PLAIN, ONES = Normaliser(np.zeros(24), np.ones(24)), np.ones(24)

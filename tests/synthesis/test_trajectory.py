@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from metavox.audio.espeak import Espeak
 from metavox.features.frames import Frames, compared
 from metavox.features.world import World
 from metavox.synthesis.conversion import VoiceStatistics, convert_frames
@@ -15,6 +14,7 @@ from metavox.synthesis.vocoders.base import Original
 from metavox.synthesis.vocoders.world import WorldVocoder
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
+from metavox.tts.espeak import Espeak
 
 WAVE, RATE = Espeak("en-us+m3").speak("A huge yellow kite drifted over the village.")
 

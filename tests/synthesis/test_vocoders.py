@@ -8,7 +8,6 @@ import pytest
 
 from helpers import DATA
 from metavox.adaptation.vocoder import check_vocoder, vocoder_of
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import read, recordings, write
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
@@ -24,6 +23,7 @@ from metavox.synthesis.vocoders.diffvc import DiffVC, semitones
 from metavox.synthesis.vocoders.griffin_lim import GriffinLim
 from metavox.synthesis.vocoders.psola import marks, shift_pitch
 from metavox.synthesis.vocoders.world import WorldVocoder
+from metavox.tts.espeak import Espeak
 
 
 @pytest.fixture(scope="module")

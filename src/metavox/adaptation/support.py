@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 
 from metavox.adaptation.recordings import Recording
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import read
 from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError, MetavoxError
@@ -21,6 +20,7 @@ from metavox.pairing.parallel import spoken
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
 from metavox.tasks.quality import coverage, describe_pairs, describe_phones, geometry
+from metavox.tts.espeak import Espeak
 
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from zlib import crc32
 import numpy as np
 import soxr
 
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import write
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
+from metavox.tts.espeak import Espeak
 from metavox.workers import parallel_map
 
 RATE = 16000  # Hz of the files written

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metavox.audio.optional import optional
 from metavox.evaluation.metrics import Score
-from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean, optional
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean
 
 RATE = 16000  # Hz, the models'
 LEAST = 0.1  # seconds; shorter clips are not speech (the library repeats them to 9 s)

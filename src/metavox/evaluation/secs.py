@@ -7,8 +7,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from metavox.audio.optional import optional
 from metavox.evaluation.metrics import Score
-from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean, optional
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance, mean
 
 log = logging.getLogger(__name__)
 

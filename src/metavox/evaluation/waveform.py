@@ -1,15 +1,13 @@
 """Metrics that listen: each hears the converted waves of one task, and what to compare them with."""
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import soxr
 
-from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import Score
 
 TRIAL = "trial"
@@ -54,11 +52,3 @@ def mean(values: Iterable[float]) -> float:
     """Mean of the utterances that could be judged (not nan); nan without one."""
     known = [v for v in values if not np.isnan(v)]
     return float(np.mean(known)) if known else float("nan")
-
-
-def optional(module: str, install: str = 'pip install -e ".[eval]"') -> ModuleType:
-    """A module of the extra `eval`. Raises MetavoxError with the command that installs it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise MetavoxError(f"this metric needs {error.name}, which is not installed: {install}") from error

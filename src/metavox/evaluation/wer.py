@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torchmetrics.functional.text import char_error_rate, word_error_rate
 
+from metavox.audio.optional import optional
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import Score
-from metavox.evaluation.waveform import Clip, EvaluatedUtterance, optional
+from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 from metavox.pairing.parallel import spoken
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metavox.audio.espeak import Espeak
 from metavox.audio.files import write
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment, Labels, SpeakerPair, by_speaker, voice_pairs
 from metavox.pairing.parallel import Parallel, spoken
+from metavox.tts.espeak import Espeak
 from metavox.workers import parallel_map
 
 log = logging.getLogger(__name__)

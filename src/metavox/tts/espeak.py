@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import espeakng_loader
 import numpy as np
@@ -27,10 +26,11 @@ _lock = threading.Lock()  # the library is one engine with global state
 
 
 class Espeak:
-    """One synthetic voice.
+    """One synthetic voice of espeak-ng.
 
     `voice` is a language of espeak-ng, a plus sign and a variant ("en-us+m3"); `pitch` and `pitch_range` run from 0
-    to 99 around the variant's own, `speed` is in words a minute. Raises ConfigError for a voice that does not exist.
+    to 99 around the variant's own, `speed` is in words a minute. Threads wait for each other, since the library is one
+    engine with global state; processes do not. Raises ConfigError for a voice that does not exist.
     """
 
     def __init__(self, voice: str = "en-us+m3", pitch: int = 50, speed: int = 170, pitch_range: int = 50) -> None:
@@ -39,9 +39,18 @@ class Espeak:
         if not (0 <= pitch <= 99 and 0 <= pitch_range <= 99 and 80 <= speed <= 450):
             raise ConfigError(f"espeak voice {voice!r}: pitch and pitch_range must be 0 to 99, speed 80 to 450")
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Plain values that identify the sound: equal settings and text, equal samples."""
         return {"voice": self.voice, "pitch": self.pitch, "speed": self.speed, "pitch_range": self.pitch_range}
+
+    @property
+    def name(self) -> str:
+        """The voice as espeak-ng knows it."""
+        return self.voice
+
+    def at_speed(self, factor: float) -> "Espeak":
+        """The same voice, `factor` times as fast. Raises ConfigError beyond 80 to 450 words a minute."""
+        return Espeak(self.voice, self.pitch, round(self.speed * factor), self.pitch_range)
 
     def speak(self, text: str, language: str | None = None) -> tuple[np.ndarray, int]:
         """text -> (wave [S] float32, rate in Hz); `language` replaces the voice's own, keeping its variant.

@@ -1,0 +1,98 @@
+"""Text-to-speech engines: both really speak, where they are installed, and refuse in one sentence what they cannot."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import piper_voice
+from metavox.errors import ConfigError, MetavoxError
+from metavox.tts import Espeak, Piper, spoken_key, voice_of
+
+
+def test_espeak_at_another_speed_is_shorter_and_another_sound() -> None:
+    voice = Espeak("en-us+f2")
+    fast = voice.at_speed(1.5)
+    (slow_wave, _), (fast_wave, _) = (v.speak("A plain sentence to speak.") for v in (voice, fast))
+    assert len(fast_wave) < 0.8 * len(slow_wave)
+    assert spoken_key(voice, "a", "en") != spoken_key(fast, "a", "en")
+
+
+def test_short_forms_name_voices_of_both_engines() -> None:
+    assert voice_of("en-us+m3").name == "en-us+m3"
+    assert voice_of(Espeak("de")).name == "de"
+    with pytest.raises(ConfigError, match="no language 'nowhere'"):
+        voice_of("nowhere+m1")
+
+
+def test_piper_speaks_the_same_every_time_and_faster_on_demand() -> None:
+    voice = Piper(str(piper_voice()))
+    first, rate = voice.speak("Good morning, my friend.")
+    again, _ = pickle.loads(pickle.dumps(voice)).speak("Good morning, my friend.", "en-gb")
+    assert rate == 22050 and first.dtype == np.float32 and 0.7 < len(first) / rate < 4
+    np.testing.assert_array_equal(first, again)
+    assert len(voice.at_speed(2.0).speak("Good morning, my friend.")[0]) < 0.7 * len(first)
+    assert voice_of(str(piper_voice())).settings() == voice_of(f"piper:{piper_voice()}").settings() == voice.settings()
+
+
+def test_piper_refuses_what_it_cannot_speak() -> None:
+    voice = Piper(str(piper_voice()))
+    with pytest.raises(MetavoxError, match="nothing to speak"):
+        voice.speak(" ... ")
+    with pytest.raises(ConfigError, match="speaks en-us, not de"):
+        voice.speak("Guten Tag", "de")
+    with pytest.raises(ConfigError, match="no speaker 3"):
+        Piper(str(piper_voice()), speaker=3)
+    with pytest.raises(ConfigError, match="speed"):
+        Piper(str(piper_voice()), speed=0)
+
+
+def test_a_piper_voice_with_files_missing_or_broken_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    model = tmp_path / "own.onnx"
+    with pytest.raises(MetavoxError, match="does not exist"):
+        Piper(str(model))
+    model.write_bytes(b"not a network")
+    with pytest.raises(MetavoxError, match=r"comes without own\.onnx\.json"):
+        Piper(str(model))
+    (tmp_path / "own.onnx.json").write_text('{"audio": {"sample_rate": "many"}}')
+    with pytest.raises(MetavoxError, match="not the config of a Piper voice"):
+        Piper(str(model))
+    config = {"audio": {"sample_rate": 16000}, "phoneme_id_map": {"a": [1]},
+              "inference": {"length_scale": 1, "noise_scale": 0.6, "noise_w": 0.8}}  # fmt: skip
+    (tmp_path / "own.onnx.json").write_text(json.dumps(config))
+    with pytest.raises(MetavoxError, match="damaged or not a voice"):
+        Piper(str(model)).speak("Hello")
+
+
+def test_a_published_name_without_a_network_names_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads = pytest.importorskip("piper.download_voices")
+
+    def offline(url: str) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(downloads, "urlopen", offline)
+    with pytest.raises(MetavoxError, match=r"huggingface\.co.*no route to host"):
+        Piper("en_US-lessac-medium", folder=tmp_path)
+    with pytest.raises(ConfigError, match="neither a file"):
+        Piper("lessac", folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_voice_that_was_fetched_before_needs_no_network(tmp_path: Path) -> None:
+    for suffix in ("", ".json"):
+        (tmp_path / f"en_US-joe-medium.onnx{suffix}").symlink_to(f"{piper_voice()}{suffix}")
+    assert Piper("en_US-joe-medium", folder=tmp_path).settings() == Piper(str(piper_voice())).settings()
+
+
+@pytest.mark.slow
+def test_another_rate_in_the_config_is_the_rate_that_comes_back(tmp_path: Path) -> None:
+    model = tmp_path / "low.onnx"
+    shutil.copy(piper_voice(), model)
+    config = json.loads(Path(f"{piper_voice()}.json").read_text())
+    config["audio"]["sample_rate"] = 16000
+    Path(f"{model}.json").write_text(json.dumps(config))
+    assert Piper(str(model)).speak("Hello")[1] == 16000
