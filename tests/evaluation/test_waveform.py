@@ -273,7 +273,7 @@ def test_a_run_listens_after_the_steps_that_were_asked_for(cache: Path, tmp_path
     own = (
         "listen=mcd",
         "listen.mcd.conventions=[plain13,versa39]",
-        "+listen.ears._target_=test_listen.Ears",
+        "+listen.ears._target_=test_waveform.Ears",
         "evaluation.listen_steps=[2]",
     )
     run(compose_train(*SMALL, f"cache={cache}", *own, "baselines=none", "trainer.max_epochs=0"), tmp_path, [])
