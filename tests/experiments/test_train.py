@@ -23,7 +23,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 from helpers import DATA, ROOT, SMALL, TrainHere, compose_train
-from metavox.adaptation.run import load_run
+from metavox.adaptation.checkpoint import load_checkpoint
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.retest import config_of_retest, trained_checkpoint
 from metavox.experiments.train import run
@@ -83,7 +83,7 @@ def test_checkpoints_load_without_code_and_rebuild_the_network(done: Path) -> No
     assert set(content["metavox"]) == {"version", "config", "dims", "shots", "features", "normaliser", "lrs",
                                         "lrs_at"}  # fmt: skip
     assert content["metavox"]["shots"] == 2
-    restored = load_run(done)
+    restored = load_checkpoint(done)
     assert restored.algorithm.steps == 5
     assert float(restored.algorithm.inner_lr) == pytest.approx(0.1)
     last = torch.load(done / "checkpoints" / "last.ckpt", weights_only=True)

@@ -14,7 +14,7 @@ from metavox.features.world import World
 from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics, convert_f0
 from metavox.synthesis.variance import GV
-from metavox.synthesis.voice import Voice
+from metavox.synthesis.voice import StoredVoice
 from metavox.tasks.normaliser import Normaliser
 from metavox.tts.espeak import Espeak
 
@@ -29,13 +29,13 @@ def speech() -> Frames:
     return WORLD.analyse(wave, rate)
 
 
-def voice(**changes: object) -> Voice:
+def voice(**changes: object) -> StoredVoice:
     fields = {
         "adapted": {"head.bias": torch.arange(3.0)[None]}, "known": KNOWN,
         "checkpoint": "run/checkpoints/final.ckpt", "sha256": "ab" * 32, "features": WORLD.settings(),
         "provenance": {"shots": 5, "target": [{"path": "a.wav", "sha256": "cd" * 32}], "consent": None},
     }  # fmt: skip
-    return Voice(**(fields | changes))  # type: ignore[arg-type]
+    return StoredVoice(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_f0_gets_the_mean_and_the_spread_of_the_target() -> None:
@@ -93,7 +93,7 @@ def test_a_voice_file_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.voice"
     saved = voice()
     saved.save(path)
-    loaded = Voice.load(path)
+    loaded = StoredVoice.load(path)
     assert torch.equal(loaded.adapted["head.bias"], saved.adapted["head.bias"])
     assert (loaded.known.f0, loaded.features, loaded.provenance) == (saved.known.f0, saved.features, saved.provenance)
     assert np.array_equal(loaded.known.variance, saved.known.variance)
@@ -120,5 +120,5 @@ def test_what_is_not_a_voice_file_is_named(tmp_path: Path, content: object, mess
     elif content is not None:
         torch.save(content, path)
     with pytest.raises(MetavoxError, match=message) as error:
-        Voice.load(path)
+        StoredVoice.load(path)
     assert "a.voice" in str(error.value)

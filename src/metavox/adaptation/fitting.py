@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from metavox.adaptation.run import Run
+from metavox.adaptation.checkpoint import Checkpoint
 from metavox.adaptation.support import AdaptationPairs
 from metavox.algorithms.auto_steps import choose_steps
 from metavox.algorithms.base import Adapted
@@ -31,7 +31,7 @@ class Fitted(NamedTuple):
     why: str
 
 
-def fit(run: Run, adaptation_pairs: AdaptationPairs, steps: int | str | None, lr: float | None) -> Fitted:
+def fit(run: Checkpoint, adaptation_pairs: AdaptationPairs, steps: int | str | None, lr: float | None) -> Fitted:
     """Adapts on the support pairs; `steps` defaults to the run's and is chosen on them where AUTO, `lr` to what was
     tuned for as many steps, else to the run's. Raises MetavoxError when it diverges."""
     normalise = run.normaliser.normalise
@@ -63,7 +63,7 @@ def first_gradient() -> None:
     torch.autograd.grad(2 * x, x, torch.ones(1))
 
 
-def choose(run: Run, support: Pairs, lr: float | None) -> tuple[int | None, str]:
+def choose(run: Checkpoint, support: Pairs, lr: float | None) -> tuple[int | None, str]:
     """The number of inner steps that converts left-out support pairs best, among those that the run was tested at; None
     where there is nothing to choose. And why."""
     own, shots = run.algorithm.steps, support.x.shape[1]
@@ -77,7 +77,7 @@ def choose(run: Run, support: Pairs, lr: float | None) -> tuple[int | None, str]
     return steps[int(choice)], f"chosen among {', '.join(map(str, steps))} on {shots} pairs, each left out in turn"
 
 
-def _scores(run: Run, adapted: Adapted | None, pairs: list[AlignedPair]) -> dict[str, Any]:
+def _scores(run: Checkpoint, adapted: Adapted | None, pairs: list[AlignedPair]) -> dict[str, Any]:
     """Loss in normalised units and distance (MCD) along the alignment; `adapted` None leaves the source as it is."""
     y_hat = [x if adapted is None else map_frames(run.algorithm, adapted, run.normaliser, x) for x, _ in pairs]
     left, right = np.concatenate(y_hat), np.concatenate([y for _, y in pairs])
@@ -88,6 +88,6 @@ def _scores(run: Run, adapted: Adapted | None, pairs: list[AlignedPair]) -> dict
     return {"loss": float(loss), **own, "frames": len(left)}
 
 
-def _rate(run: Run) -> float | None:
+def _rate(run: Checkpoint) -> float | None:
     rate = getattr(run.algorithm, "inner_lr", None)
     return float(rate) if rate is not None and rate.numel() == 1 else None

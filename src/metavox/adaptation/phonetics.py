@@ -4,9 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tqdm import tqdm
-
-from metavox.adaptation.support import Speech
+from metavox.adaptation.speech import Speech
 from metavox.adaptation.voice_report import Report
 from metavox.errors import MetavoxError
 from metavox.evaluation.waveform import Clip
@@ -24,7 +22,7 @@ def with_phones(speech: Sequence[Speech], role: str, features: Features, report:
     """
     reasons: dict[str, str] = {}
     found = []
-    for said in tqdm(speech, desc=f"phones of {role}", dynamic_ncols=True):
+    for said in speech:
         try:
             found.append(_labelled(said, features))
         except MetavoxError as error:

@@ -2,15 +2,14 @@
 
 import glob
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from metavox.audio.files import read, recordings
 from metavox.corpora.transcripts import transcript
@@ -42,6 +41,27 @@ class Recording:
     text: str | None
     frames: Frames
     quality: Quality
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings that were read, why others of those named could not be, and what they were named by."""
+
+    usable: list[Recording]
+    skipped: dict[str, str]
+    description: str
+
+
+Progress = Callable[[str, float], None]
+"""Is told what is being done and which share of it is, from 0 to 1."""
+
+
+def silent(title: str, share: float) -> None:
+    """Tells nobody."""
+
+
+Texts = Mapping[str, str] | Sequence[str]
+"""What recordings say: by file name (with or without its folder), or one text for each in the order of the names."""
 
 
 def find(paths: str | Sequence[str], what: str) -> dict[Path, str]:
@@ -76,7 +96,9 @@ def _unique(names: dict[Path, str]) -> dict[Path, str]:
     return result
 
 
-def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[Recording], dict[Path, str]]:
+def load(
+    names: dict[Path, str], features: Features, title: str, progress: Progress = silent
+) -> tuple[list[Recording], dict[Path, str]]:
     """Analyses recordings on all cores, without aperiodicity -> those that can be used, why the others cannot.
 
     In threads, which start at once: WORLD runs without the interpreter's lock. Raises AudioError when none can be used.
@@ -84,8 +106,10 @@ def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[R
     longest_first = sorted(names.items(), key=_size, reverse=True)  # else all but one core wait for the last
     with ThreadPoolExecutor(cores()) as pool:
         found = pool.map(partial(_examine, features), longest_first)
-        progress = tqdm(zip(longest_first, found, strict=True), desc=title, total=len(names), dynamic_ncols=True)
-        by_path = {path: result for (path, _), result in progress}
+        by_path = {}
+        for number, ((path, _), result) in enumerate(zip(longest_first, found, strict=True), 1):
+            by_path[path] = result
+            progress(title, number / len(names))
     results = {path: by_path[path] for path in names}
     usable = [r for r in results.values() if isinstance(r, Recording)]
     skipped = {path: r for path, r in results.items() if isinstance(r, str)}
@@ -94,6 +118,25 @@ def load(names: dict[Path, str], features: Features, title: str) -> tuple[list[R
     if not usable:
         raise AudioError(f"{title}: no recording can be used; {next(iter(skipped.values()))}")
     return usable, skipped
+
+
+def with_texts(found: Sequence[Recording], texts: Texts | None) -> list[Recording]:
+    """The recordings with what they are said to say, where that is known; it replaces transcripts beside them.
+
+    Raises MetavoxError for a text of no recording, or for a list of another length.
+    """
+    if texts is None:
+        return list(found)
+    if not isinstance(texts, Mapping):
+        if len(texts) != len(found):
+            raise MetavoxError(f"{len(texts)} texts for {len(found)} recordings; give one each, or name them: a dict")
+        return [replace(r, text=text or r.text) for r, text in zip(found, texts, strict=True)]
+    keys = {key: r.path for r in found for key in (str(r.path), r.path.name, r.path.stem, r.name)}
+    strange = [str(key) for key in texts if str(key) not in keys]
+    if strange:
+        raise MetavoxError(f"texts: no recording is called {strange[0]}; there are {', '.join(r.name for r in found)}")
+    said = {keys[str(key)]: text for key, text in texts.items()}
+    return [replace(r, text=said.get(r.path) or r.text) for r in found]
 
 
 def _size(item: tuple[Path, str]) -> int:

@@ -1,53 +1,27 @@
 """Which recordings stand for which: the aligned pairs that a voice is adapted on and checked against."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
-from metavox.adaptation.recordings import Recording
-from metavox.audio.files import read
-from metavox.corpora.espeak import corpus_sentences
+from metavox.adaptation.speech import Speech, SpokenSource
 from metavox.errors import ConfigError, MetavoxError
-from metavox.evaluation.waveform import Clip
-from metavox.features.frames import Features, Frames
+from metavox.features.frames import Features
 from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
 from metavox.tasks.quality import coverage, describe_pairs, describe_phones, geometry
-from metavox.tts.espeak import Espeak
 
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
-SENTENCES = 10
-"""Sentences that a text-to-speech voice reads to be paired with a target without transcripts, about 30 s."""
-
 HELD_OUT = 20
 """At most this many recordings beyond the shots check the result; more would only take longer."""
-
-
-@dataclass(frozen=True)
-class Speech:
-    """Something said by the source or the target voice. `frames` are without aperiodicity, which is worked out for what
-    is heard. `wave` gives it [S] at the rate of the features, `phones` [T] the label of every frame (`pairing.phones`)
-    where they were asked for."""
-
-    name: str
-    text: str | None
-    frames: Frames
-    wave: Callable[[], np.ndarray]
-    phones: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, recording: Recording, rate: int) -> "Speech":
-        """The wave is read again where it is needed: a long target would fill the memory for nothing."""
-        return cls(recording.name, recording.text, recording.frames, partial(read, recording.path, rate))
 
 
 @dataclass(frozen=True)
@@ -60,23 +34,6 @@ class AdaptationPairs:
     held_out: list[AlignedPair]
     used: list[str]
     quality: str
-
-
-class TextVoice:
-    """The espeak-ng voice that stands for the source where a text is given."""
-
-    def __init__(self, voice: str, language: str, features: Features) -> None:
-        self.espeak, self.language, self.features = Espeak(voice), language, features
-
-    def say(self, text: str, name: str) -> Speech:
-        """Raises MetavoxError for a text with nothing to speak."""
-        wave = Clip(*self.espeak.speak(text, self.language)).at(self.features.rate)
-        frames = self.features.analyse(wave, self.features.rate, aperiodicity=False)
-        return Speech(name, text, frames, lambda: wave)
-
-    def read_on(self) -> list[Speech]:
-        """Some of metavox's own sentences, for a target without transcripts."""
-        return [self.say(text, f"sentence {i}") for i, text in enumerate(corpus_sentences()[:SENTENCES], 1)]
 
 
 def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], speaking: bool) -> str:
@@ -103,7 +60,7 @@ def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], sp
 
 def gather(
     name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
-    voice: TextVoice,
+    voice: SpokenSource,
 ) -> AdaptationPairs:  # fmt: skip
     """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs.
 

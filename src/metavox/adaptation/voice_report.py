@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metavox.adaptation.recordings import Recording
+from metavox.adaptation.recordings import Recording, Recordings
 from metavox.audio.whole import write_whole
 from metavox.features.frames import Features
 
@@ -29,6 +29,11 @@ class Report:
     files: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    def judge_all(self, read: Recordings, role: str, features: Features) -> None:
+        """As `judge`, and names what could not be used at all."""
+        self.skipped |= read.skipped
+        self.judge(read.usable, role, features)
 
     def judge(self, recordings: Sequence[Recording], role: str, features: Features) -> None:
         """Adds a warning for everything that makes recordings worse than they could be, naming the first few."""

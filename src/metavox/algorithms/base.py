@@ -82,8 +82,10 @@ class MetaAlgorithm(nn.Module):
         """A scalar whose gradient is the algorithm's meta-gradient, and plain numbers to log.
 
         Tasks that diverged are left out of the mean and counted: `diverged` is their share. Raises ConfigError when
-        whole meta-batches keep diverging.
+        whole meta-batches keep diverging, MetavoxError for tensors of another shape than [B, K, T, D].
         """
+        for what, pairs in batch._asdict().items():
+            pairs.check(what, getattr(self.model, "input_dim", None), getattr(self.model, "output_dim", None))
         loss, losses = self.mean_loss(batch)
         # As `loss.diverged`, but with this limit and on numbers: a GPU is waited for once, a processor has less to do.
         lost = [not (math.isfinite(value) and value <= self.limit) for value in losses.tolist()]

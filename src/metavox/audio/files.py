@@ -81,11 +81,36 @@ def read(path: str | Path, rate: int, start: float = 0.0, stop: float | None = N
         samples = _decode(file, path, first, last)
     _check_complete(path, len(samples) / native, (last - first) / native)
     wave = samples.mean(axis=1)
-    if not np.isfinite(wave).all():
-        raise AudioError(f"{path} holds samples that are not numbers; export it again")
-    if np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
-        raise AudioError(f"{path} is silent (below -60 dBFS); record it again or remove it")
+    check_samples(path, wave)
     return wave if native == rate else soxr.resample(wave, native, rate)
+
+
+def check_wave(wave: object, rate: object) -> tuple[np.ndarray, int]:
+    """Samples that did not come from a file, (wave [S] float32, rate in Hz), if they can be speech.
+
+    Raises AudioError naming the shape expected for another one, for a rate that is none, for samples that are not
+    numbers and for silence.
+    """
+    samples = np.asarray(wave)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise AudioError(
+            f"the wave has shape {list(samples.shape)} and type {samples.dtype}; give one channel [S] of floating "
+            "point samples from -1 to 1"
+        )
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or not 1000 <= rate <= 1_000_000:
+        raise AudioError(f"the wave's rate is {rate}; give it in Hz, a whole number such as 16000")
+    check_samples("the wave", samples)
+    if len(samples) < SHORTEST * rate:
+        raise AudioError(f"the wave is too short ({len(samples) / rate:.3f} s); give at least {SHORTEST} s")
+    return samples.astype(np.float32), int(rate)
+
+
+def check_samples(what: object, wave: np.ndarray) -> None:
+    """Raises AudioError for a wave [S] that holds no sound or no numbers."""
+    if not np.isfinite(wave).all():
+        raise AudioError(f"{what} holds samples that are not numbers; export it again")
+    if not len(wave) or np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
+        raise AudioError(f"{what} is silent (below -60 dBFS); record it again or remove it")
 
 
 def _open(path: Path) -> soundfile.SoundFile:

@@ -6,14 +6,14 @@ front of MP3 and AAC, and as HTTP headers.
 
 from urllib.parse import quote
 
-from metavox import __version__
+from metavox.version import __version__
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for media made by a trained model, which other programs look for."""
 
 
 def tags(voice: str = "") -> dict[str, str]:
-    """title, comment and software of a synthetic recording, by libsndfile's names; `voice` is empty where it has none."""
+    """title, comment and software of a synthetic recording, by libsndfile's names; `voice` is empty for none."""
     in_voice = f" in the voice {voice}" if voice else ""
     facts = f"voice={voice}; generator=metavox {__version__}; DigitalSourceType={SOURCE_TYPE}"
     return {

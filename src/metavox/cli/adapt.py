@@ -1,35 +1,32 @@
-"""From a trained run and a few recordings to a voice, and from a voice to converted speech."""
+"""The command line of the public face: its settings, and the files that it writes."""
 
 import logging
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from omegaconf import DictConfig, ListConfig
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
-from metavox.adaptation.conversion import Sources, convert, reference
-from metavox.adaptation.fitting import Fitted, first_gradient, fit
-from metavox.adaptation.phonetics import with_phones
-from metavox.adaptation.recordings import Recording, find, load
-from metavox.adaptation.run import Run, load_run
+from metavox.adaptation.conversion import Conversion, hertz
+from metavox.adaptation.recordings import Recordings, find
 from metavox.adaptation.similarity import speaker_similarity
-from metavox.adaptation.support import AdaptationPairs, Speech, TextVoice, choose, gather
-from metavox.adaptation.vocoder import vocoder_of
-from metavox.adaptation.voice_report import Report
+from metavox.adaptation.speech import spoken_by
+from metavox.adaptation.vocoder import SILENT, vocoder_of
+from metavox.adaptation.voice import Run, Voice, load_run
+from metavox.audio.files import write
 from metavox.build import build
 from metavox.cli.adapt_checks import check, check_output
-from metavox.errors import ConfigError
 from metavox.experiments.checks import gv_of
-from metavox.synthesis.conversion import VoiceStatistics
-from metavox.synthesis.vocoders.auto import SILENT
-from metavox.synthesis.voice import Voice, sha256
+from metavox.pairing.base import Pairing
+from metavox.tts import TTS, voice_of
+from metavox.workers import cores
 
 log = logging.getLogger(__name__)
 
-SPEAKER = "en-us+m3"
 SPEECH = "speech"  # name of the file that holds a spoken text
 
 
@@ -41,41 +38,86 @@ def adapt(config: DictConfig) -> Path:
     another job, or a thread of ours, has.
     """
     check(config)
-    output, report = Path(str(config.output)).expanduser(), Report()
-    names = {key: find(as_list(config[key]), key) if config[key] else {} for key in ("source", "target")}
-    voice = Voice.load(Path(str(config.voice)).expanduser()) if config.voice else None
-    run = run_of(config, voice)
-    vocoder = vocoder_of(config, run.features)
-    speaker = TextVoice(speaker_of(config, run), config.language, run.features)
-    results = [output / f"{name}.wav" for name in names["source"].values() or [SPEECH]]
+    output = Path(str(config.output)).expanduser()
+    inputs = {key: find(as_list(config[key]), key) if config[key] else {} for key in ("source", "target")}
+    made_before = Voice.load(str(config.voice), config.run, config.trust) if config.voice else None
+    run = made_before.run if made_before else load_run(str(config.run), config.trust)
+    tts, vocoder = voice_of(str(config.speaker)) if config.speaker else run.tts, vocoder_of(config, run.features)
+    results = [output / f"{name}.wav" for name in inputs["source"].values() or [SPEECH]]
     check_output(
-        output, [*results, *(reference(path, output) for path in results)], [p for n in names.values() for p in n]
+        output, [*results, *(reference(path, output) for path in results)], [p for n in inputs.values() for p in n]
     )
-    if voice is None:
-        Thread(target=first_gradient).start()
-    sources = read_sources(config, names["source"], run, speaker, report)
-    if voice is None:
-        voice = make_voice(config, names["target"], run, sources, speaker, report)
-        path = output / f"{config.name or name_of(config.target)}.voice"
+    source = None if config.text is not None else run.read(as_list(config.source), progress=Bar())
+    voice = made_before or make_voice(config, run, source or tts)
+    voice.tts = tts
+    voice.language, voice.vocoder, voice.gv = config.language, vocoder, gv_of(config)
+    path = Path(str(config.voice or output / f"{voice.name}.voice"))
+    report = voice.report
+    report.voice = {"voice file": str(path), **report.voice}
+    if made_before is None:
         voice.save(path)
-    else:
-        path = Path(str(config.voice))
-        if voice.provenance["source"] != sources.description:
-            report.warnings.append(f"the voice was adapted from {voice.provenance['source']}, not from this source")
-    report.run = {"run": str(run.checkpoint), "algorithm": type(run.algorithm).__name__}
-    report.voice = {"voice file": str(path), **voice.provenance}
-    report.source = sources.description
+    elif source:
+        report.judge_all(source, "source", run.features)
+    used = source.description if source else spoken_by(tts)
+    if voice.stored.provenance["source"] != used:
+        report.warnings.append(f"the voice was adapted from {voice.stored.provenance['source']}, not from this source")
+    report.source = used
     if vocoder is None:
         report.warnings.append(SILENT)
     else:
         report.run["vocoder"] = type(vocoder).__name__
-        convert(voice, run, vocoder, gv_of(config), sources, output, report)
-    report.speaker_similarity = speaker_similarity([Path(t["path"]) for t in voice.provenance["target"]], report.files)
+        speech = source or [voice.say(str(config.text))]
+        pitch = None if source else voice.spoken_pitch
+        write_all(voice.conversions(speech, pitch), len(results), output, voice)
+        known = voice.stored.known.f0
+        report.f0["target"] = known.median if known.frames else None
+    targets = [Path(t["path"]) for t in voice.stored.provenance["target"]]
+    report.speaker_similarity = speaker_similarity(targets, report.files)
     report.write(output)
     for warning in report.warnings:
         log.warning("warning: %s", warning)
     log.info("%d file(s) converted to %s; see report.md there. Voice: %s", len(report.files), output, path)
     return output
+
+
+def make_voice(config: DictConfig, run: Run, source: Recordings | TTS) -> Voice:
+    """Adapts to the target recordings."""
+    return run.adapt(
+        cast(list[str | Path], as_list(config.target)), source, shots=config.shots, steps=config.steps, lr=config.lr,
+        pairing=pairing_name(config), name=str(config.name or name_of(config.target)),
+        consent=None if config.consent is None else str(config.consent), language=config.language,
+        pairings=lambda name: cast(Pairing, build(config.pairings[name])), progress=Bar(),
+    )  # fmt: skip
+
+
+def write_all(conversions: Iterable[Conversion], total: int, output: Path, voice: Voice) -> None:
+    """Writes the converted wavs and, under reference/, the sources by the vocoder alone; lists them in the report.
+
+    Threads find the pitch of the outputs meanwhile.
+    """
+    features, report = voice.run.features, voice.report
+    pitches: list[Future[np.ndarray]] = []
+    sources: list[np.ndarray] = []
+    with ThreadPoolExecutor(cores()) as pool:
+        for done in tqdm(conversions, desc="converting", total=total, dynamic_ncols=True):
+            path = output / f"{done.source.name}.wav"
+            if done.turned_down:
+                report.warnings.append(f"{path} turned down by {done.turned_down:.1f} dB, it would have clipped")
+            write(path, done.wave, features.rate, voice.name)
+            write(reference(path, output), done.copy_synthesis(), features.rate)
+            pitches.append(pool.submit(features.pitch, done.wave))
+            sources.append(done.source.frames.f0)
+            names = {"source": done.source.name, "output": str(path), "reference": str(reference(path, output))}
+            report.files.append({**names, "seconds": len(done.wave) / features.rate})
+    outputs = [pitch.result() for pitch in pitches]
+    for row, f0, own in zip(report.files, outputs, sources, strict=True):
+        row |= {"f0_source": hertz([own]), "f0_output": hertz([f0])}
+    report.f0 = {"source": hertz(sources), "target": None, "output": hertz(outputs)}
+
+
+def reference(path: Path, output: Path) -> Path:
+    """Where the copy-synthesis of a source goes."""
+    return output / "reference" / path.relative_to(output)
 
 
 def as_list(value: Any) -> list[str]:
@@ -89,78 +131,24 @@ def name_of(target: Any) -> str:
     return next((Path(part).stem for part in reversed(parts[1:]) if not set("*?[") & set(part)), "target")
 
 
-def run_of(config: DictConfig, voice: Voice | None) -> Run:
-    """The run named, or the one the voice was adapted from. Raises ConfigError when they are not the same."""
-    run = load_run(Path(str(config.run or (voice and voice.checkpoint))).expanduser(), config.trust)
-    if voice and (voice.sha256 != run.sha256 or voice.features != run.features.settings()):
-        raise ConfigError(
-            f"voice {config.voice} was adapted from another run ({voice.checkpoint}) than {run.checkpoint}; "
-            "name its own with run=, or adapt again"
-        )
-    return run
-
-
-def speaker_of(config: DictConfig, run: Run) -> str:
-    """The espeak-ng voice that speaks: the one asked for, the one the run was trained with, or a plain one."""
-    trained = (run.config.get("pairing") or {}).get("voices") or [SPEAKER]
-    return str(config.speaker or trained[0])
-
-
-def read_sources(config: DictConfig, names: dict[Path, str], run: Run, speaker: TextVoice, report: Report) -> Sources:
-    """The speech to convert: recordings, or a text spoken by espeak-ng."""
-    if config.text is not None:
-        speech = speaker.say(str(config.text), SPEECH)
-        return Sources([speech], speaker.read_on(), f"espeak-ng voice {speaker.espeak.voice}")
-    recordings = read(names, "source", run, report)
-    report.judge(recordings, "source", run.features)
-    return Sources(
-        [Speech.of(r, run.features.rate) for r in recordings], [], f"recordings in {', '.join(as_list(config.source))}"
-    )
-
-
-def read(names: dict[Path, str], role: str, run: Run, report: Report) -> list[Recording]:
-    recordings, skipped = load(names, run.features, f"analysing {role}")
-    report.skipped |= {str(path): reason for path, reason in skipped.items()}
-    return recordings
-
-
-def make_voice(
-    config: DictConfig, names: dict[Path, str], run: Run, sources: Sources, speaker: TextVoice, report: Report
-) -> Voice:
-    """Adapts to the target recordings."""
-    recordings = read(names, "target", run, report)
-    report.judge(recordings, "target", run.features)
-    report.judge_amount(recordings)
-    targets = [Speech.of(r, run.features.rate) for r in recordings]
-    pairing = choose(pairing_name(config), sources.speech, targets, config.text is not None)
-    shots, left, right = config.shots or run.shots, sources.every, targets
-    if pairing == "phone":
-        left = with_phones(left, "source", run.features, report)
-        right = with_phones(right, "target", run.features, report)
-    pairs = gather(pairing, build(config.pairings[pairing]), left, right, shots, run.features, speaker)
-    if len(pairs.used) < shots:
-        report.warnings.append(f"{len(pairs.used)} target recordings to adapt on where {shots} were wanted")
-    fitted = fit(run, pairs, config.steps, config.lr)
-    report.metrics = fitted.metrics
-    known = VoiceStatistics.of([t.frames for t in targets], run.features)
-    history = provenance(config, pairs, fitted, [r for r in recordings if r.name in pairs.used], sources)
-    return Voice(fitted.adapted, known, str(run.checkpoint.absolute()), run.sha256, run.features.settings(), history)
-
-
 def pairing_name(config: DictConfig) -> str:
     """The name of the pairing asked for."""
     kind = config.pairing.get("_target_", "auto")
     return next((name for name, p in config.pairings.items() if p["_target_"] == kind), "auto")
 
 
-def provenance(
-    config: DictConfig, pairs: AdaptationPairs, fitted: Fitted, used: Sequence[Recording], sources: Sources
-) -> dict[str, Any]:
-    """Plain values that say where a voice comes from."""
-    said = [{"path": str(r.path), "sha256": sha256(r.path), "seconds": round(r.quality.seconds, 2)} for r in used]
-    return {
-        "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(pairs.used),
-        "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": pairs.pairing,
-        "pairs": pairs.quality, "source": sources.description,
-        "consent": None if config.consent is None else str(config.consent),
-    }  # fmt: skip
+class Bar:
+    """Progress on the screen: a bar for each thing that is done."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm[Any] | None = None
+
+    def __call__(self, title: str, share: float) -> None:
+        """Moves the bar of that title."""
+        if self.bar is None or self.bar.desc != f"{title}: ":
+            self.bar = tqdm(total=100, desc=title, bar_format="{desc}: {percentage:3.0f}% [{elapsed}]")
+        self.bar.n = round(100 * share)
+        self.bar.refresh()
+        if share >= 1:
+            self.bar.close()
+            self.bar = None

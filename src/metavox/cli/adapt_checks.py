@@ -5,11 +5,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from metavox.adaptation.fitting import AUTO
+from metavox.adaptation.enrolment import Wishes
 from metavox.audio.whole import check_writable
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.checks import gv_of
-from metavox.pairing.phones import pocketsphinx
 
 
 def check(config: DictConfig) -> None:
@@ -25,18 +24,14 @@ def check(config: DictConfig) -> None:
     kind, known = config.pairing.get("_target_"), {p["_target_"]: name for name, p in config.pairings.items()}
     if kind and kind not in known:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
-    if known.get(kind) == "phone" and not config.voice:
-        _check_phones(str(config.language))
     gv_of(config)
-    for key in ("shots", "steps", "lr"):
-        if config[key] is not None:
-            _check_number(key, config[key], bool(config.voice))
-
-
-def _check_phones(language: str) -> None:
-    if not language.startswith("en"):
-        raise ConfigError(f"pairing=phone knows English only, not language={language}; use pairing=nearest")
-    pocketsphinx()
+    given = [key for key in ("shots", "steps", "lr") if config[key] is not None]
+    if config.voice and given:
+        raise ConfigError(
+            f"{given[0]}= has no effect with voice=, nothing is adapted again; leave it out or give target="
+        )
+    if not config.voice:
+        Wishes(config.shots, config.steps, config.lr, known.get(kind, "auto"), str(config.language))
 
 
 def _check_one_of(config: DictConfig, first: str, meaning: str, second: str, other: str) -> None:
@@ -45,20 +40,6 @@ def _check_one_of(config: DictConfig, first: str, meaning: str, second: str, oth
         raise ConfigError(
             f"give {first}= ({meaning}) or {second}= ({other}), {'not both' if all(given) else 'one of the two'}"
         )
-
-
-def _check_number(key: str, value: object, reused: bool) -> None:
-    if reused:
-        raise ConfigError(f"{key}= has no effect with voice=, nothing is adapted again; leave it out or give target=")
-    if key == "steps" and value == AUTO:
-        return
-    wanted = {"shots": "a whole number of 1 or more", "steps": "a whole number of 0 or more, or auto",
-              "lr": "a number above 0"}  # fmt: skip
-    least = {"shots": 1, "steps": 0, "lr": 1e-12}[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
-        raise ConfigError(f"{key} is {value}; give {wanted[key]}")
-    if key != "lr" and value != int(value):
-        raise ConfigError(f"{key} is {value}; give {wanted[key]}")
 
 
 def check_output(folder: Path, writes: Iterable[Path], reads: Iterable[Path]) -> None:

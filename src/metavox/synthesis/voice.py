@@ -23,7 +23,7 @@ KIND, VERSION = "metavox voice", 2
 
 
 @dataclass(frozen=True)
-class Voice:
+class StoredVoice:
     """Belongs to one checkpoint, which holds the rest of the network.
 
     `checkpoint` is its path when the voice was made and `sha256` its content; `features` the settings of the frames.
@@ -49,7 +49,7 @@ class Voice:
         save_plain(path, content)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Voice":
+    def load(cls, path: str | Path) -> "StoredVoice":
         """Loads without executing code. Raises MetavoxError for what is not a voice file of this version."""
         content = load_plain(path, "a voice file")
         if content.get("kind") != KIND:

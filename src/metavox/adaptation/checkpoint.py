@@ -21,10 +21,10 @@ TRUSTED = ("metavox.", "torch.nn.")
 
 
 @dataclass(frozen=True)
-class Run:
+class Checkpoint:
     """What adaptation needs of a run: the algorithm with its weights, the frames it works on, its defaults."""
 
-    checkpoint: Path
+    path: Path
     sha256: str
     config: Mapping[str, Any]
     algorithm: MetaAlgorithm
@@ -38,7 +38,7 @@ class Run:
         return self.lrs.get(shots, self.lrs[self.shots]).get(steps)
 
 
-def load_run(path: str | Path, trust: bool = False) -> Run:
+def load_checkpoint(path: str | Path, trust: bool = False) -> Checkpoint:
     """The run of a folder or of a checkpoint file.
 
     Raises MetavoxError where there is no usable checkpoint; ConfigError where its features are not what the installed
@@ -61,7 +61,7 @@ def load_run(path: str | Path, trust: bool = False) -> Run:
     algorithm = _algorithm(file, config, stored["dims"], content["state_dict"])
     normaliser = Normaliser(**stored["normaliser"])
     lrs = {stored["shots"]: stored.get("lrs", {}), **stored.get("lrs_at", {})}
-    return Run(file, sha256(file), config, algorithm, features, normaliser, stored["shots"], lrs)
+    return Checkpoint(file, sha256(file), config, algorithm, features, normaliser, stored["shots"], lrs)
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -1,0 +1,122 @@
+"""From recordings of a target and a source voice to an adapted voice."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from metavox.adaptation.checkpoint import Checkpoint
+from metavox.adaptation.fitting import AUTO, Fitted, fit
+from metavox.adaptation.phonetics import with_phones
+from metavox.adaptation.recordings import Recording, Recordings
+from metavox.adaptation.speech import Speech, SpokenSource, plain_tts
+from metavox.adaptation.support import AdaptationPairs, choose, gather
+from metavox.adaptation.voice_report import Report
+from metavox.errors import ConfigError
+from metavox.pairing.base import Pairing
+from metavox.pairing.nearest import Nearest
+from metavox.pairing.parallel import Parallel
+from metavox.pairing.phone import Phone
+from metavox.pairing.phones import pocketsphinx
+from metavox.synthesis.conversion import VoiceStatistics
+from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.voice import StoredVoice, sha256
+
+PAIRINGS: dict[str, Callable[[], Pairing]] = {
+    "parallel": Parallel, "tts": Parallel, "nearest": Nearest, "phone": Phone,
+}  # fmt: skip
+"""By name; a text-to-speech voice that says the target's transcripts is parallel to it."""
+
+
+def pairing_named(name: str) -> Pairing:
+    """The pairing of that name with its defaults."""
+    return PAIRINGS[name]()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to adapt; None leaves it to the run. `pairings` makes the pairing of a name."""
+
+    shots: int | None = None
+    steps: int | str | None = None
+    lr: float | None = None
+    pairing: str = "auto"
+    language: str = "en-us"
+    consent: str | None = None
+    pairings: Callable[[str], Pairing] = pairing_named
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for what cannot be."""
+        _check_number("shots", self.shots, "a whole number of 1 or more", 1)
+        if self.steps != AUTO:
+            _check_number("steps", self.steps, "a whole number of 0 or more, or auto", 0)
+        _check_number("lr", self.lr, "a number above 0", 1e-12)
+        if self.pairing not in ("auto", *PAIRINGS):
+            raise ConfigError(f"pairing is {self.pairing}; it can be auto, {', '.join(PAIRINGS)}")
+        if self.pairing == "phone":
+            if not self.language.startswith("en"):
+                raise ConfigError(
+                    f"pairing=phone knows English only, not language={self.language}; use pairing=nearest"
+                )
+            pocketsphinx()
+
+
+def _check_number(key: str, value: object, wanted: str, least: float) -> None:
+    whole = key != "lr"
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
+        raise ConfigError(f"{key} is {value}; give {wanted}")
+    if whole and value != int(value):
+        raise ConfigError(f"{key} is {value}; give {wanted}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The voice that is mapped from: recordings of it, or a text-to-speech voice's `speech`; `spoken` can say more."""
+
+    speech: Sequence[Speech]
+    spoken: SpokenSource
+    recorded: bool
+    description: str
+
+
+def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wishes, report: Report) -> StoredVoice:
+    """Adapts to the target; what is to be said of it goes into the report.
+
+    Raises MetavoxError where nothing can be paired or the adaptation diverges, ConfigError for wishes that cannot be.
+    """
+    features = checkpoint.features
+    report.judge_amount(target.usable)
+    targets = [Speech.of(r, features.rate) for r in target.usable]
+    pairing = choose(wishes.pairing, source.speech, targets, not source.recorded)
+    left, right = source.speech, targets
+    if pairing == "phone":
+        left = with_phones(left, "source", features, report)
+        right = with_phones(right, "target", features, report)
+    shots = wishes.shots or checkpoint.shots
+    pairs = gather(pairing, wishes.pairings(pairing), left, right, shots, features, source.spoken)
+    if len(pairs.used) < shots:
+        report.warnings.append(f"{len(pairs.used)} target recordings to adapt on where {shots} were wanted")
+    fitted = fit(checkpoint, pairs, wishes.steps, wishes.lr)
+    report.metrics = fitted.metrics
+    used = [r for r in target.usable if r.name in pairs.used]
+    return StoredVoice(
+        fitted.adapted, VoiceStatistics.of([t.frames for t in targets], features), str(checkpoint.path.absolute()),
+        checkpoint.sha256, features.settings(), provenance(wishes, pairs, fitted, used, source),
+    )  # fmt: skip
+
+
+def provenance(
+    wishes: Wishes, pairs: AdaptationPairs, fitted: Fitted, used: Sequence[Recording], source: Source
+) -> dict[str, Any]:
+    """Plain values that say where a voice comes from."""
+    said = [{"path": str(r.path), "sha256": sha256(r.path), "seconds": round(r.quality.seconds, 2)} for r in used]
+    pitch = F0Statistics.of(s.frames.f0 for s in source.speech)
+    return {
+        "target": said, "date": datetime.now(UTC).isoformat(timespec="seconds"), "shots": len(pairs.used),
+        "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": pairs.pairing,
+        "pairs": pairs.quality, "source": source.description, "consent": wishes.consent,
+        "source_pitch": pitch._asdict(), "tts": None if source.recorded else plain_tts(source.spoken.tts),
+        "language": source.spoken.language,
+    }  # fmt: skip

@@ -1,0 +1,79 @@
+"""What a voice says, recorded or spoken by a text-to-speech voice."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from metavox.adaptation.recordings import Recording
+from metavox.audio.files import read
+from metavox.corpora.espeak import corpus_sentences
+from metavox.errors import ConfigError
+from metavox.evaluation.waveform import Clip
+from metavox.features.frames import Features, Frames
+from metavox.tts import TTS, Espeak, Piper
+
+SENTENCES = 10
+"""Sentences that a text-to-speech voice reads to be paired with a target without transcripts, about 30 s."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Something said by the source or the target voice. `frames` are without aperiodicity, which is worked out for what
+    is heard. `wave` gives it [S] at the rate of the features, `phones` [T] the label of every frame (`pairing.phones`)
+    where they were asked for."""
+
+    name: str
+    text: str | None
+    frames: Frames
+    wave: Callable[[], np.ndarray]
+    phones: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, recording: Recording, rate: int) -> "Speech":
+        """The wave is read again where it is needed: a long target would fill the memory for nothing."""
+        return cls(recording.name, recording.text, recording.frames, partial(read, recording.path, rate))
+
+
+class SpokenSource:
+    """A text-to-speech voice that stands for the source; `language` is that of what it says."""
+
+    def __init__(self, tts: TTS, language: str, features: Features) -> None:
+        self.tts, self.language, self.features = tts, language, features
+
+    def say(self, text: str, name: str) -> Speech:
+        """Raises MetavoxError for a text with nothing to speak."""
+        wave = Clip(*self.tts.speak(text, self.language)).at(self.features.rate)
+        frames = self.features.analyse(wave, self.features.rate, aperiodicity=False)
+        return Speech(name, text, frames, lambda: wave)
+
+    def read_on(self) -> list[Speech]:
+        """Some of metavox's own sentences, for a target without transcripts."""
+        return [self.say(text, f"sentence {i}") for i, text in enumerate(corpus_sentences()[:SENTENCES], 1)]
+
+
+def spoken_by(tts: TTS) -> str:
+    """A text-to-speech voice in a word, for reports."""
+    engine = {"Espeak": "espeak-ng"}.get(type(tts).__name__, type(tts).__name__)
+    return f"{engine} voice {tts.name}"
+
+
+def plain_tts(tts: TTS) -> dict[str, object]:
+    """Plain values from which `tts_of` makes the same voice again."""
+    kept = {"Espeak": ("voice", "pitch", "speed", "pitch_range"), "Piper": ("voice", "speaker", "speed", "noise")}
+    engine = type(tts).__name__
+    return {"engine": engine, **{name: getattr(tts, name) for name in kept.get(engine, ())}}
+
+
+def tts_of(plain: Mapping[str, object]) -> TTS:
+    """The text-to-speech voice of what `plain_tts` gave.
+
+    Raises ConfigError for an engine that is not metavox's, and what the engine raises where its files are missing.
+    """
+    engine, arguments = plain["engine"], {k: v for k, v in plain.items() if k != "engine"}
+    if engine == "Espeak":
+        return Espeak(**arguments)  # type: ignore[arg-type]
+    if engine == "Piper":
+        return Piper(**arguments)  # type: ignore[arg-type]
+    raise ConfigError(f"the voice was adapted from a text-to-speech voice of {engine}; set voice.tts to one")

@@ -1,0 +1,226 @@
+"""The public face of adaptation: a trained run, and the voices adapted with it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+
+from metavox.adaptation.checkpoint import Checkpoint, load_checkpoint
+from metavox.adaptation.conversion import Conversion, convert
+from metavox.adaptation.enrolment import Source, Wishes, enrol, pairing_named
+from metavox.adaptation.fitting import first_gradient
+from metavox.adaptation.recordings import Progress, Recording, Recordings, Texts, find, load, silent, with_texts
+from metavox.adaptation.speech import Speech, SpokenSource, plain_tts, spoken_by, tts_of
+from metavox.adaptation.vocoder import SILENT, vocoder_of
+from metavox.adaptation.voice_report import Report
+from metavox.audio.files import SHORTEST, check_wave, read
+from metavox.errors import ConfigError, MetavoxError
+from metavox.features.frames import Features, at_rate
+from metavox.pairing.base import Pairing
+from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.variance import GV
+from metavox.synthesis.vocoders.base import Vocoder
+from metavox.synthesis.voice import StoredVoice
+from metavox.tts import TTS, voice_of
+
+RUNS = Path(__file__).parents[1] / "runs"
+"""Where the runs lie that come with metavox, a folder each."""
+SPEAKER = "en-us+m3"
+Paths = str | Path | Sequence[str | Path]
+"""Recordings: a file, a folder, a pattern, or several of them."""
+Wave = tuple[np.ndarray, int]
+"""(wave [S] float32, rate in Hz)."""
+
+
+class Run:
+    """A trained run: makes voices. `checkpoint` is what was read of it."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.checkpoint.path)!r}, {type(self.checkpoint.algorithm).__name__})"
+
+    @property
+    def features(self) -> Features:
+        """The frames that the run works on; `features.rate` is the rate in Hz of what its voices give."""
+        return self.checkpoint.features
+
+    def read(
+        self, recordings: Paths, role: str = "source", texts: Texts | None = None, progress: Progress = silent
+    ) -> Recordings:
+        """Analyses recordings once, for `adapt` and `Voice.conversions`; `role` names them in messages.
+
+        Raises MetavoxError where a path leads nowhere, AudioError when none of the recordings can be used.
+        """
+        named = [
+            str(Path(p).expanduser()) for p in ([recordings] if isinstance(recordings, str | Path) else recordings)
+        ]
+        usable, skipped = load(find(named, role), self.features, f"analysing {role}", progress)
+        reasons = {str(path): reason for path, reason in skipped.items()}
+        return Recordings(with_texts(usable, texts), reasons, f"recordings in {', '.join(named)}")
+
+    def adapt(
+        self, target: Paths | Recordings, source: Paths | Recordings | TTS | None = None, *,
+        texts: Texts | None = None, shots: int | None = None, steps: int | str | None = None, lr: float | None = None,
+        pairing: str = "auto", name: str | None = None, consent: str | None = None, language: str = "en-us",
+        pairings: Callable[[str], Pairing] = pairing_named, progress: Progress | None = None,
+    ) -> "Voice":  # fmt: skip
+        """A new voice from a few recordings of it.
+
+        `target` names the recordings, `texts` what they say (else the text files beside them); `source` the recordings
+        to map from, or a text-to-speech voice (None: espeak-ng's). `shots` recordings are adapted on and the others
+        check the result, by `steps` inner steps ("auto": chosen by leaving recordings out) of the inner rate `lr`; None
+        leaves these to the run. `pairing` is auto, parallel, tts, nearest or phone. `language` is that of the texts,
+        `consent` a note kept in the voice, `progress(title, share)` is told how far things are.
+
+        Raises MetavoxError (AudioError for recordings, ConfigError for settings): one sentence with the way out.
+        """
+        wishes = Wishes(shots, steps, lr, pairing, language, consent, pairings)
+        told = progress or silent
+        Thread(target=first_gradient, daemon=True).start()
+        report = Report()
+        origin = self._source(source, language, report, told)
+        recordings = target if isinstance(target, Recordings) else self.read(target, "target", texts, told)
+        report.judge_all(recordings, "target", self.features)
+        told("adapting", 0.0)
+        stored = enrol(self.checkpoint, recordings, origin, wishes, report)
+        told("adapting", 1.0)
+        return Voice(stored, self, name or name_of(recordings.usable), report)
+
+    def _source(self, source: Paths | Recordings | TTS | None, language: str, report: Report, told: Progress) -> Source:
+        if source is None or not isinstance(source, str | Path | Sequence | Recordings):
+            spoken = SpokenSource(source or self.tts, language, self.features)
+            return Source(spoken.read_on(), spoken, False, spoken_by(spoken.tts))
+        read = source if isinstance(source, Recordings) else self.read(source, "source", None, told)
+        report.judge_all(read, "source", self.features)
+        speech = [Speech.of(r, self.features.rate) for r in read.usable]
+        return Source(speech, SpokenSource(self.tts, language, self.features), True, read.description)
+
+    @property
+    def tts(self) -> TTS:
+        """The text-to-speech voice that speaks: the one that the run was trained with, or a plain one."""
+        return voice_of(((self.checkpoint.config.get("pairing") or {}).get("voices") or [SPEAKER])[0])
+
+
+def load_run(run: str | Path, trust: bool = False) -> Run:
+    """A run that comes with metavox by its name, or the run in a folder (or checkpoint file) of one's own.
+
+    `trust` lets a checkpoint build classes that are not part of metavox. Raises MetavoxError where there is no usable
+    run.
+    """
+    path = Path(run).expanduser()
+    shipped = RUNS / str(run)
+    return Run(load_checkpoint(shipped if not path.exists() and shipped.is_dir() else path, trust))
+
+
+class Voice:
+    """A voice adapted with a run: converts recordings, speaks texts, is saved and loaded.
+
+    `report` says what was used, how good it is and what to be wary of; `tts` speaks what `speak` is given; `vocoder`
+    and `gv` (the share of the target's global variance that results are given) can be replaced.
+    """
+
+    def __init__(self, stored: StoredVoice, run: Run, name: str, report: Report | None = None) -> None:
+        self.stored, self.run, self.name, self.report = stored, run, name, report or Report()
+        self.gv = GV(1.0)
+        self.language = str(stored.provenance.get("language", "en-us"))
+        self.vocoder: Vocoder | None = vocoder_of({}, run.features)
+        self.report.run = {"run": str(run.checkpoint.path), "algorithm": type(run.checkpoint.algorithm).__name__}
+        self.report.voice = {k: v for k, v in stored.provenance.items() if k not in ("tts", "source_pitch", "language")}
+
+    def __repr__(self) -> str:
+        return f"Voice({self.name!r}, of {self.run!r})"
+
+    def save(self, path: str | Path) -> None:
+        """One file that holds the voice, not its run. Raises MetavoxError when it cannot be written."""
+        self.stored.save(path)
+
+    @classmethod
+    def load(cls, path: str | Path, run: Run | str | Path | None = None, trust: bool = False) -> "Voice":
+        """A saved voice, with the run that it was adapted with; name `run` only where that has moved.
+
+        Raises MetavoxError for what is not a voice file or where the run is missing, ConfigError for another run.
+        """
+        path = Path(path).expanduser()
+        stored = StoredVoice.load(path)
+        if run is None and not Path(stored.checkpoint).exists():
+            raise MetavoxError(
+                f"voice {path} was adapted with the run {stored.checkpoint}, which is not there; name the folder that "
+                "it has moved to, run=FOLDER"
+            )
+        found = run if isinstance(run, Run) else load_run(run or stored.checkpoint, trust)
+        if stored.sha256 != found.checkpoint.sha256 or stored.features != found.features.settings():
+            raise ConfigError(
+                f"voice {path} was adapted from another run ({stored.checkpoint}) than {found.checkpoint.path}; "
+                "name its own with run=, or adapt again"
+            )
+        return cls(stored, found, path.stem)
+
+    def convert(self, speech: str | Path | Wave) -> Wave:
+        """A recording, or (wave [S], rate in Hz), in this voice -> (wave [S] float32, rate in Hz).
+
+        Raises AudioError for what cannot be speech: missing, unreadable, silent, of another shape, not numbers.
+        """
+        features = self.run.features
+        if isinstance(speech, str | Path):
+            wave = read(Path(speech).expanduser(), features.rate)
+        else:
+            wave = at_rate(*check_wave(*speech), features.rate, SHORTEST)
+        frames = features.analyse(wave, features.rate, aperiodicity=False)
+        return self._heard(Speech("wave", None, frames, lambda: wave))
+
+    def speak(self, text: str, language: str | None = None, speed: float = 1.0) -> Wave:
+        """The text spoken in this voice -> (wave [S] float32, rate in Hz); `speed` 2 is twice as fast.
+
+        Raises MetavoxError for a text with nothing to speak, ConfigError for an unknown language or speed.
+        """
+        return self._heard(self.say(text, language, speed), self.spoken_pitch)
+
+    def say(self, text: str, language: str | None = None, speed: float = 1.0) -> Speech:
+        """The text as the text-to-speech voice speaks it, before it is converted."""
+        if not 0 < speed < 100:
+            raise ConfigError(f"speed is {speed}; give a number above 0, 2 is twice as fast")
+        tts = self.tts if speed == 1.0 else self.tts.at_speed(speed)
+        return SpokenSource(tts, language or self.language, self.run.features).say(text, "speech")
+
+    @cached_property
+    def tts(self) -> TTS:
+        """The text-to-speech voice that the voice was adapted from, or else the run's; another one can be set."""
+        stored = self.stored.provenance.get("tts")
+        return tts_of(stored) if stored else self.run.tts
+
+    @property
+    def spoken_pitch(self) -> F0Statistics:
+        """The pitch of the text-to-speech voice: kept in the voice where that was its source, else of sentences."""
+        if self.stored.provenance.get("tts") == plain_tts(self.tts):
+            return F0Statistics(**self.stored.provenance["source_pitch"])
+        spoken = SpokenSource(self.tts, self.language, self.run.features)
+        return F0Statistics.of(said.frames.f0 for said in spoken.read_on())
+
+    def conversions(
+        self, speech: Recordings | Sequence[Speech], pitch: F0Statistics | None = None
+    ) -> Iterator[Conversion]:
+        """Converts several pieces of one voice, whose `pitch` is measured over them all where it is not given, like the
+        variance of the result.
+
+        Raises ConfigError where the frames of the run cannot be heard.
+        """
+        if self.vocoder is None:
+            raise ConfigError(SILENT)
+        rate = self.run.features.rate
+        pieces = [Speech.of(r, rate) for r in speech.usable] if isinstance(speech, Recordings) else speech
+        pitch = pitch or F0Statistics.of(piece.frames.f0 for piece in pieces)
+        return convert(self.stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
+
+    def _heard(self, piece: Speech, pitch: F0Statistics | None = None) -> Wave:
+        (found,) = self.conversions([piece], pitch)
+        return found.wave, self.run.features.rate
+
+
+def name_of(recordings: Sequence[Recording]) -> str:
+    """A name for a voice: that of the folder its recordings lie in, or of the only recording."""
+    path = recordings[0].path.resolve()
+    return path.parent.name if len(recordings) > 1 and path.parent.name else path.stem
