@@ -11,7 +11,7 @@ import soxr
 
 from metavox.audio.synthetic import tags
 from metavox.audio.whole import write_whole
-from metavox.errors import AudioError, MetavoxError
+from metavox.errors import AudioError, MetavoxError, SilenceError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 SHORTEST = 0.1  # seconds; below this there is not one syllable, and the vocoders' filters are longer than the signal
@@ -110,7 +110,7 @@ def check_samples(what: object, wave: np.ndarray) -> None:
     if not np.isfinite(wave).all():
         raise AudioError(f"{what} holds samples that are not numbers; export it again")
     if not len(wave) or np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
-        raise AudioError(f"{what} is silent (below -60 dBFS); record it again or remove it")
+        raise SilenceError(f"{what} is silent (below -60 dBFS); record it again or remove it")
 
 
 def _open(path: Path) -> soundfile.SoundFile:
