@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import soundfile
 
 from metavox.adaptation.recognise import Line
 from metavox.adaptation.recordings import Progress, silent
+from metavox.asr.base import family
 from metavox.audio.files import duration, write
 from metavox.audio.stream import write_parts
 from metavox.errors import MetavoxError
+from metavox.tts import TTS, Espeak
 
 SHORTEST, LONGEST = 0.7, 1.4
 """How far speech may be pressed and stretched, as shares of its natural length."""
@@ -23,13 +24,21 @@ CLOSE = 0.02  # share of the length by which a fitted result may miss
 ROUNDS = 3  # speeds tried: a voice's length is not quite in proportion to its speed
 
 
-class Speaker(Protocol):
-    """What speaks: a voice."""
+Speak = Callable[[str, float], tuple[np.ndarray, int]]
+"""(text, speed) -> (wave [S] float32, rate in Hz): a voice in one language; speed 2 is twice as fast."""
 
-    name: str
 
-    def speak(self, text: str, language: str | None = None, speed: float = 1.0) -> tuple[np.ndarray, int]:
-        """text -> (wave [S] float32, rate in Hz)."""
+def tts_in(language: str, tts: TTS, low: bool) -> TTS:
+    """The text-to-speech voice itself where it speaks that language: espeak-ng's variants speak all of its languages.
+    Else a variant of espeak-ng, a man's where the voice is `low`.
+
+    Raises ConfigError for a language that no voice speaks.
+    """
+    if not isinstance(tts, Espeak) and family(str(getattr(tts, "language", ""))) == family(language):
+        return tts
+    variant = tts.voice.partition("+")[2] if isinstance(tts, Espeak) else "m3" if low else "f2"
+    spoken = Espeak("+".join(filter(None, (language, variant))))
+    return tts if isinstance(tts, Espeak) else spoken
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,13 @@ class Timing:
 
 @dataclass(frozen=True)
 class Dubbing:
-    """How sentences are spoken: in a voice, in a language; `identity` are plain values that identify the voice's sound,
-    `folder` keeps what was spoken, so that a run that was stopped, or a text that was mended, goes on from there."""
+    """How sentences are spoken: by a function of one voice, called `name`, whose sound `identity` identifies.
 
-    speaker: Speaker
-    language: str
+    `folder` keeps what was spoken, so that a run that was stopped, or a text that was mended, goes on from there.
+    """
+
+    speak: Speak
+    name: str
     identity: Mapping[str, object]
     folder: Path
     progress: Progress = silent
@@ -63,19 +74,18 @@ class Dubbing:
         With `fit` the sentences begin where they began there, at the one speed that gives them room, and the file is
         as long as the recording. Raises MetavoxError where a sentence cannot be spoken.
         """
-        speed = 1.0
-        parts = self._speak(lines, speed)
-        for _ in range(ROUNDS if fit else 0):
-            spoken = sum(map(duration, parts))
-            room = _room(lines, seconds)
-            wanted = min(max(speed * spoken / room, 1 / LONGEST), 1 / SHORTEST)
-            if abs(wanted / speed - 1) < CLOSE:
-                break
-            speed = round(wanted, 3)
+        speed, room = 1.0, _room(lines, seconds)
+        for left in reversed(range(ROUNDS)):
             parts = self._speak(lines, speed)
-        starts = onsets([duration(part) for part in parts], lines, seconds, fit)
+            spoken = [duration(part) for part in parts]
+            starts = onsets(spoken, lines, seconds, fit)
+            needed = max(sum(spoken) / room, (starts[-1] + spoken[-1]) / seconds)
+            wanted = round(min(max(speed * needed, 1 / LONGEST), 1 / SHORTEST), 3)
+            if not fit or not left or abs(wanted / speed - 1) < CLOSE:
+                break
+            speed = wanted
         rate = soundfile.info(parts[0]).samplerate
-        result = write_parts(path, _laid(parts, starts, seconds if fit else 0.0, rate), rate, self.speaker.name)
+        result = write_parts(path, _laid(parts, starts, seconds if fit else 0.0, rate), rate, self.name)
         return Timing(seconds, result, speed)
 
     def _speak(self, lines: Sequence[Line], speed: float) -> list[Path]:
@@ -83,12 +93,12 @@ class Dubbing:
         parts = []
         for number, line in enumerate(lines):
             self.progress("speaking", number / len(lines))
-            said = [self.identity, line.text, self.language, speed]
+            said = [self.identity, line.text, speed]
             key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
             parts.append(self.folder / "spoken" / f"{key}.wav")
             if not parts[-1].exists():
                 try:
-                    write(parts[-1], *self.speaker.speak(line.text, self.language, speed), self.speaker.name)
+                    write(parts[-1], *self.speak(line.text, speed), self.name)
                 except MetavoxError as error:
                     raise MetavoxError(f"sentence {number + 1} of {len(lines)}: {error}") from error
         self.progress("speaking", 1.0)

@@ -5,7 +5,7 @@ what the machine would say.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,20 +39,23 @@ class Translated:
     translations: list[str]
     unknown: list[str]
     timing: Timing
+    spoken_by: str = ""
     warnings: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, object]:
         """Plain values for a report."""
         return {
-            "output": str(self.wave), "texts": {k: str(v) for k, v in self.texts.items()}, "texts are": self.made_by,
-            "seconds": self.timing.result, "source_seconds": self.timing.source, "ratio": self.timing.ratio,
-            "speed": self.timing.speed, "unknown words": self.unknown,
+            "output": str(self.wave), "spoken by": self.spoken_by, "texts are": self.made_by,
+            "texts": {language: str(path) for language, path in self.texts.items()}, "unknown words": self.unknown,
+            "seconds": self.timing.result, "source seconds": self.timing.source, "ratio": self.timing.ratio,
+            "speed": self.timing.speed,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SpeechTranslation:
-    """From the language `source` to `target` by a recogniser and a translator, each None where texts are given.
+    """From the language `source` to `target` by a recogniser and a translator: engines, or what makes them when they
+    are needed, or None where texts are given.
 
     `cache` keeps what was recognised and `fit` makes a result as long as its recording. Raises ConfigError where both
     languages are one, or for a pair that the translator does not have.
@@ -60,8 +63,8 @@ class SpeechTranslation:
 
     source: str
     target: str
-    asr: ASR | None = None
-    translator: Translator | None = None
+    asr: ASR | Callable[[], ASR] | None = None
+    translator: Translator | Callable[[], Translator] | None = None
     fit: bool = False
     cache: Path | None = None
     progress: Progress = silent
@@ -94,18 +97,19 @@ class SpeechTranslation:
         lines: list[Line] = []
         spoken: Sequence[str] = given or []
         if given is None:
+            translator = self._translator()
             lines, made_by[here] = self._lines(recording, files, transcript, warnings)
             files.keep_times(lines)
             self._keep(files, here, [line.text for line in lines], warnings)
-            spoken = self._translate([line.text for line in lines], warnings)
-            made_by[there] = str(self.translator.settings()["translator"]) if self.translator else ""
+            spoken = self._translate(translator, [line.text for line in lines], warnings)
+            made_by[there] = str(translator.settings()["translator"])
         self._keep(files, there, spoken, warnings)
         path = output / f"{recording.stem}.{there}.wav"
         timing = dubbing.dub(path, files.timed(spoken), duration(recording), self.fit)
         warnings += self._judge_timing(timing)
         unknown = [word for text in spoken if isinstance(text, Translation) for word in text.unknown]
         texts = {language: files.path(language) for language in made_by}
-        return Translated(path, texts, made_by, lines, list(spoken), unknown, timing, warnings)
+        return Translated(path, texts, made_by, lines, list(spoken), unknown, timing, warnings=warnings)
 
     def _keep(self, files: TextFiles, language: str, lines: Sequence[str], warnings: list[str]) -> None:
         if not files.keep(language, lines):
@@ -135,15 +139,22 @@ class SpeechTranslation:
             raise MetavoxError(
                 f"{recording} has no transcript: give transcript=, a text file beside it, or a recogniser, asr=whisper"
             )
-        lines, problems = recognise(recording, self.asr, self.source, self.cache, self.progress)
+        asr = self.asr() if callable(self.asr) else self.asr
+        lines, problems = recognise(recording, asr, self.source, self.cache, self.progress)
         warnings += problems
-        return lines, f"recognised by {self.asr.settings()['engine']}"
+        return lines, f"recognised by {asr.settings()['engine']}"
 
-    def _translate(self, texts: Sequence[str], warnings: list[str]) -> list[Translation]:
+    def _translator(self) -> Translator:
+        """The translator; raises ConfigError for a pair that it does not have, before anything is recognised."""
         if self.translator is None:
             raise MetavoxError("no translator and no translation: give translation=, or translator=apertium")
+        translator = self.translator() if callable(self.translator) else self.translator
+        translator.check(self.source, self.target)
+        return translator
+
+    def _translate(self, translator: Translator, texts: Sequence[str], warnings: list[str]) -> list[Translation]:
         self.progress("translating", 0.0)
-        found = translate_lines(self.translator, texts, self.source, self.target)
+        found = translate_lines(translator, texts, self.source, self.target)
         self.progress("translating", 1.0)
         unknown = [word for text in found for word in text.unknown]
         if unknown:
