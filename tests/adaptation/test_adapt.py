@@ -25,7 +25,8 @@ from omegaconf import OmegaConf
 from helpers import DATA, ROOT, make_run, untrained_checkpoint
 from metavox.adaptation.checkpoint import load_checkpoint
 from metavox.adaptation.fitting import fit
-from metavox.adaptation.recordings import find, signal_to_noise, transcript
+from metavox.adaptation.quality import signal_to_noise
+from metavox.adaptation.recordings import find, transcript
 from metavox.adaptation.similarity import speaker_similarity
 from metavox.adaptation.support import spread
 from metavox.adaptation.voice_report import Report

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metavox.adaptation.checkpoint import Checkpoint
+from metavox.adaptation.recordings import LEVEL
 from metavox.adaptation.speech import Speech
+from metavox.audio.level import gain_to
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Original, Vocoder
@@ -16,6 +18,10 @@ from metavox.workers import cores
 
 PEAK = 0.99
 """Highest amplitude of a result; a louder one is turned down as a whole."""
+
+
+LOUDNESS = (-36.0, -16.0)
+"""dB of full scale; the bounds of the target's loudness that results are given."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,15 @@ def convert(
     The global variance is measured over all pieces together. One vocoder call at a time, since vocoders may draw from
     the one random generator; threads find the aperiodicity of the sources meanwhile.
     """
-    features = checkpoint.features
+    features, level = checkpoint.features, float(np.clip(stored.provenance.get("level", LEVEL), *LOUDNESS))
     frames = [s.frames for s in speech]
     converted = stored.convert(frames, source_f0, checkpoint.algorithm, features, checkpoint.normaliser, gv)
     with ThreadPoolExecutor(cores()) as pool:
         found = pool.map(lambda said: features.aperiodicity(said.wave()), speech)
         for said, target, aperiodicity in zip(speech, converted, found, strict=True):
             original = Original(said.wave(), replace(said.frames, aperiodicity=aperiodicity))
-            wave, turned_down = below_peak(vocoder.render(replace(target, aperiodicity=aperiodicity), original))
+            wave = vocoder.render(replace(target, aperiodicity=aperiodicity), original)
+            wave, turned_down = below_peak(wave * np.float32(gain_to(level, wave, features.rate)))
             yield Conversion(said, wave, turned_down, original, vocoder)
 
 

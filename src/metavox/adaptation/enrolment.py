@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from metavox.adaptation.checkpoint import Checkpoint
 from metavox.adaptation.fitting import AUTO, Fitted, fit
 from metavox.adaptation.phonetics import with_phones
@@ -101,9 +103,11 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
     fitted = fit(checkpoint, pairs, wishes.steps, wishes.lr)
     report.metrics = fitted.metrics
     used = [r for r in target.usable if r.name in pairs.used]
+    history = provenance(wishes, pairs, fitted, used, source)
+    history["level"] = float(np.median([r.quality.level for r in target.usable]))
     return StoredVoice(
         fitted.adapted, VoiceStatistics.of([t.frames for t in targets], features), str(checkpoint.path.absolute()),
-        checkpoint.sha256, features.settings(), provenance(wishes, pairs, fitted, used, source),
+        checkpoint.sha256, features.settings(), history,
     )  # fmt: skip
 
 

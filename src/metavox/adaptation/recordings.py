@@ -9,29 +9,22 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from metavox.audio.files import read, recordings
+from metavox.adaptation.quality import Quality, measure, problems
+from metavox.audio.decode import decode
+from metavox.audio.files import recordings, resample
+from metavox.audio.level import gain_to
 from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
+from metavox.features.world import World
 from metavox.workers import cores
 
 log = logging.getLogger(__name__)
 
-CLIPPED = 0.99  # of full scale
-FRAME = 0.02  # seconds, for the noise level
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What can be wrong with a recording that can be used all the same."""
-
-    seconds: float
-    voiced: float  # seconds
-    rate: int  # Hz, of the file
-    clipped: float  # share of samples at full scale
-    snr: float  # dB, estimated from the loud and the quiet frames; at most 99
+LEVEL = -26.0
+"""dB of full scale to which the speech of every recording is brought before it is analysed: the noise that the analysis
+adds is then equally far below it. About that of LibriSpeech."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,7 @@ class Recording:
     text: str | None
     frames: Frames
     quality: Quality
+    gain: float  # by which it was brought to LEVEL
 
 
 @dataclass(frozen=True)
@@ -120,6 +114,16 @@ def load(
     return usable, skipped
 
 
+def judge(path: str | Path, features: Features | None = None) -> list[str]:
+    """What is wrong with one recording, in plain words; nothing for a good one. The first sentence says why where it
+    cannot be used at all."""
+    features = features or World()
+    found = _examine(features, (Path(path), Path(path).name))
+    if isinstance(found, str):
+        return [found]
+    return [*found.quality.notes, *(f"{found.name} is {problem}" for problem in problems(found.quality, features))]
+
+
 def with_texts(found: Sequence[Recording], texts: Texts | None) -> list[Recording]:
     """The recordings with what they are said to say, where that is known; it replaces transcripts beside them.
 
@@ -146,27 +150,10 @@ def _size(item: tuple[Path, str]) -> int:
 def _examine(features: Features, item: tuple[Path, str]) -> Recording | str:
     path, name = item
     try:
-        wave = read(path, features.rate)
-        frames = features.analyse(wave, features.rate, aperiodicity=False)  # only what is heard needs it
-        return Recording(
-            path, name, transcript(path), frames, judge(wave, frames, features, soundfile.info(path).samplerate)
-        )
+        sound = decode(path)
+        wave = resample(path, sound, features.rate)
+        gain = gain_to(LEVEL, wave, features.rate)
+        frames = features.analyse(wave * np.float32(gain), features.rate, aperiodicity=False)  # what is heard needs it
+        return Recording(path, name, transcript(path), frames, measure(wave, frames, features, sound), gain)
     except AudioError as error:
         return str(error)
-
-
-def judge(wave: np.ndarray, frames: Frames, features: Features, rate: int) -> Quality:
-    """Quality of a wave [S] at the rate of the features, from a file of `rate` Hz."""
-    clipped = float(np.mean(np.abs(wave) >= CLIPPED))
-    voiced = float((frames.f0 > 0).sum() * features.hop)
-    return Quality(len(wave) / features.rate, voiced, rate, clipped, signal_to_noise(wave, features.rate))
-
-
-def signal_to_noise(wave: np.ndarray, rate: int) -> float:
-    """Mean power of the loud half of the 20 ms frames over that of the quietest tenth, in dB, at most 99."""
-    size = round(FRAME * rate)
-    power = np.sort((wave[: len(wave) // size * size].reshape(-1, size) ** 2).mean(1))
-    power = power[power > 1e-10]  # digital silence is an edit, not a room
-    if len(power) < 10:
-        return 99.0
-    return float(min(99.0, 10 * np.log10(power[len(power) // 2 :].mean() / power[: len(power) // 10].mean())))

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from metavox.adaptation.recordings import Recording
+from metavox.adaptation.recordings import LEVEL, Recording
 from metavox.audio.files import read
+from metavox.audio.level import gain_to
 from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError
 from metavox.evaluation.waveform import Clip
@@ -33,7 +35,18 @@ class Speech:
     @classmethod
     def of(cls, recording: Recording, rate: int) -> "Speech":
         """The wave is read again where it is needed: a long target would fill the memory for nothing."""
-        return cls(recording.name, recording.text, recording.frames, partial(read, recording.path, rate))
+        again = partial(_read, recording.path, rate, recording.gain)
+        return cls(recording.name, recording.text, recording.frames, again)
+
+    @classmethod
+    def of_wave(cls, name: str, text: str | None, wave: np.ndarray, features: Features) -> "Speech":
+        """A wave [S] at the rate of the features, brought to the level at which recordings are analysed."""
+        level = wave * np.float32(gain_to(LEVEL, wave, features.rate))
+        return cls(name, text, features.analyse(level, features.rate, aperiodicity=False), lambda: level)
+
+
+def _read(path: Path, rate: int, gain: float) -> np.ndarray:
+    return read(path, rate) * np.float32(gain)
 
 
 class SpokenSource:
@@ -45,8 +58,7 @@ class SpokenSource:
     def say(self, text: str, name: str) -> Speech:
         """Raises MetavoxError for a text with nothing to speak."""
         wave = Clip(*self.tts.speak(text, self.language)).at(self.features.rate)
-        frames = self.features.analyse(wave, self.features.rate, aperiodicity=False)
-        return Speech(name, text, frames, lambda: wave)
+        return Speech.of_wave(name, text, wave, self.features)
 
     def read_on(self) -> list[Speech]:
         """Some of metavox's own sentences, for a target without transcripts."""

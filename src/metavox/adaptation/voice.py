@@ -178,8 +178,7 @@ class Voice:
             wave = read(Path(speech).expanduser(), features.rate)
         else:
             wave = at_rate(*check_wave(*speech), features.rate, SHORTEST)
-        frames = features.analyse(wave, features.rate, aperiodicity=False)
-        return self._heard(Speech("wave", None, frames, lambda: wave))
+        return self._heard(Speech.of_wave("wave", None, wave, features))
 
     def speak(self, text: str, language: str | None = None, speed: float = 1.0) -> Wave:
         """The text spoken in this voice -> (wave [S] float32, rate in Hz); `speed` 2 is twice as fast.

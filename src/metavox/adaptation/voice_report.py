@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metavox.adaptation.quality import problems
 from metavox.adaptation.recordings import Recording, Recordings
 from metavox.audio.whole import write_whole
 from metavox.features.frames import Features
 
 ENOUGH_VOICED = 10.0  # seconds; the pitch statistics of a voice are guesses below
-QUIET_ROOM = 15.0  # dB of signal over noise; studio recordings have 40 and more
-CLIPPED = 1e-4  # share of the samples
 NAMED = 3  # recordings that a warning names
 
 
@@ -37,19 +36,14 @@ class Report:
 
     def judge(self, recordings: Sequence[Recording], role: str, features: Features) -> None:
         """Adds a warning for everything that makes recordings worse than they could be, naming the first few."""
-        problems = {
-            "clipped; record at a lower level": [r for r in recordings if r.quality.clipped > CLIPPED],
-            f"noisy (less than about {QUIET_ROOM:.0f} dB signal to noise); record in a quieter place": [
-                r for r in recordings if r.quality.snr < QUIET_ROOM
-            ],
-            f"recorded below {features.rate} Hz: their upper frequencies are missing": [
-                r for r in recordings if r.quality.rate < features.rate
-            ],
-        }
-        for problem, found in problems.items():
-            if found:
-                names = ", ".join(r.path.name for r in found[:NAMED]) + (" ..." if len(found) > NAMED else "")
-                self.warnings.append(f"{len(found)} of {len(recordings)} {role} recordings ({names}) are {problem}")
+        found: dict[str, list[str]] = {}
+        for recording in recordings:
+            self.warnings += recording.quality.notes
+            for problem in problems(recording.quality, features):
+                found.setdefault(problem, []).append(recording.path.name)
+        for problem, names in found.items():
+            some = ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
+            self.warnings.append(f"{len(names)} of {len(recordings)} {role} recordings ({some}) are {problem}")
 
     def judge_amount(self, recordings: Sequence[Recording]) -> None:
         """Adds a warning when the target has said too little."""

@@ -1,4 +1,4 @@
-"""Recordings in and out: any format libsndfile knows, mono float32 in memory, 16-bit WAV on the way out."""
+"""Recordings in and out: mono float32 in memory, 16-bit WAV on the way out."""
 
 import io
 import os
@@ -9,14 +9,23 @@ import numpy as np
 import soundfile
 import soxr
 
+from metavox.audio.decode import (
+    FFMPEG,
+    SUFFIXES,
+    UNKNOWN,
+    Decoded,
+    check_regular,
+    decode,
+    endings,
+    one_channel,
+    open_sound,
+)
 from metavox.audio.synthetic import tags
 from metavox.audio.whole import write_whole
 from metavox.errors import AudioError, MetavoxError, SilenceError
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"})
 SHORTEST = 0.1  # seconds; below this there is not one syllable, and the vocoders' filters are longer than the signal
 SILENCE = 1e-3  # peak amplitude, -60 dBFS
-ARRIVED = 0.99  # share of the frames promised by the header that must come; encoders disagree by a block or two
 
 
 def recordings(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -29,7 +38,7 @@ def recordings(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(_inside(path))
             if not inside:
-                raise MetavoxError(f"folder {path} holds no recording; expected files ending in {_endings()}")
+                raise MetavoxError(f"folder {path} holds no recording; expected files ending in {endings()}")
             found += inside
         elif path.exists():
             found.append(path)
@@ -49,40 +58,59 @@ def _inside(folder: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, n) for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith("."))
-
-
-def _endings() -> str:
-    return ", ".join(sorted(SUFFIXES))
+        yield from (
+            Path(parent, n) for n in names if Path(n).suffix.lower() in SUFFIXES | FFMPEG and not n.startswith(".")
+        )
 
 
 def duration(path: str | Path) -> float:
-    """Length in seconds, from the header alone. Raises AudioError when the header cannot be read."""
-    with _open(Path(path)) as file:
-        return file.frames / file.samplerate
+    """Length in seconds, from the header alone where that can tell. Raises AudioError when it cannot be read."""
+    path = Path(path)
+    check_regular(path)
+    if path.suffix.lower() not in FFMPEG:
+        with open_sound(path, path) as file:
+            if 0 < file.frames < UNKNOWN:
+                return file.frames / file.samplerate
+    whole = decode(path)
+    return len(whole.wave) / whole.rate
 
 
 def read(path: str | Path, rate: int, start: float = 0.0, stop: float | None = None) -> np.ndarray:
     """The recording from `start` to `stop` seconds (None: its end) -> wave [S] float32, mono, at `rate` Hz.
 
-    Two channels are averaged. Raises AudioError for what cannot be speech: missing, unreadable, truncated, empty,
-    shorter than 0.1 s, silent, not-a-number samples, more than two channels.
+    Two channels are averaged; where they would cancel, the louder one is taken. Raises AudioError for what cannot be
+    speech: missing, unreadable, truncated, empty, shorter than 0.1 s, silent, not-a-number samples, more than two
+    channels.
     """
-    path = Path(path)
-    with _open(path) as file:
-        if file.channels > 2:
-            raise AudioError(f"{path} has {file.channels} channels; mix it down to mono or stereo")
-        native, first = file.samplerate, round(start * file.samplerate)
-        last = file.frames if stop is None else min(file.frames, round(stop * native))
-        if last - first < SHORTEST * native:
-            raise AudioError(
-                f"{path} is too short ({max(0, last - first) / native:.3f} s); record at least {SHORTEST} s"
-            )
-        samples = _decode(file, path, first, last)
-    _check_complete(path, len(samples) / native, (last - first) / native)
-    wave = samples.mean(axis=1)
-    check_samples(path, wave)
-    return wave if native == rate else soxr.resample(wave, native, rate)
+    return resample(path, decode(Path(path)) if not start and stop is None else _part(Path(path), start, stop), rate)
+
+
+def resample(path: str | Path, sound: Decoded, rate: int) -> np.ndarray:
+    """What was decoded -> wave [S] at `rate` Hz. Raises AudioError for what cannot be speech."""
+    seconds = len(sound.wave) / sound.rate
+    if seconds < SHORTEST:
+        raise AudioError(f"{path} is too short ({seconds:.3f} s); record at least {SHORTEST} s")
+    check_samples(path, sound.wave)
+    return sound.wave if sound.rate == rate else soxr.resample(sound.wave, sound.rate, rate)
+
+
+def _part(path: Path, start: float, stop: float | None) -> Decoded:
+    """From `start` to `stop` seconds, without decoding what lies before where the format allows it."""
+    check_regular(path)
+    if path.suffix.lower() in FFMPEG:
+        whole = decode(path)
+        first, last = (None if t is None else round(t * whole.rate) for t in (start, stop))
+        return whole._replace(wave=whole.wave[first:last])
+    with open_sound(path, path) as file:
+        first = round(start * file.samplerate)
+        last = file.frames if stop is None else min(file.frames, round(stop * file.samplerate))
+        try:
+            file.seek(min(first, file.frames))
+            samples = file.read(max(0, last - first), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.strip().rstrip(".")
+            raise AudioError(f"{path} is corrupt or truncated ({reason}); copy it again") from error
+        return Decoded(*one_channel(samples, path.name)[:1], file.samplerate, ())
 
 
 def check_wave(wave: object, rate: object) -> tuple[np.ndarray, int]:
@@ -111,46 +139,6 @@ def check_samples(what: object, wave: np.ndarray) -> None:
         raise AudioError(f"{what} holds samples that are not numbers; export it again")
     if not len(wave) or np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
         raise SilenceError(f"{what} is silent (below -60 dBFS); record it again or remove it")
-
-
-def _open(path: Path) -> soundfile.SoundFile:
-    try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise AudioError(f"{path} is a folder; name a recording inside it")
-        if size == 0:
-            raise AudioError(f"{path} is empty (0 bytes); copy or record it again")
-        return soundfile.SoundFile(path)
-    except FileNotFoundError as error:
-        raise AudioError(f"{path} does not exist; check the path") from error
-    except OSError as error:
-        raise AudioError(f"{path} cannot be opened: {error.strerror}") from error
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.strip().rstrip(".")
-        raise AudioError(f"{path} is not a readable recording ({reason}); expected {_endings()}") from error
-
-
-def _decode(file: soundfile.SoundFile, path: Path, first: int, last: int) -> np.ndarray:
-    """Samples [S, channels] float32 between two frame numbers."""
-    try:
-        if first:
-            file.seek(first)
-        return file.read(last - first, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.strip().rstrip(".")
-        raise AudioError(f"{path} is corrupt or truncated ({reason}); copy it again") from error
-
-
-def _check_complete(path: Path, seconds: float, promised: float) -> None:
-    """A cut-off flac fails to decode; a cut-off mp3 gives fewer frames; of a cut-off wav only the header tells."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        claimed = int.from_bytes(head[4:8], "little")
-        if claimed not in (0, 0xFFFFFFFF):  # written by programs that could not go back and fill the size in
-            promised = max(promised, seconds * min(claimed / path.stat().st_size, 1e3))
-    if seconds < ARRIVED * promised:
-        raise AudioError(f"{path} is truncated ({seconds:.1f} of {promised:.1f} s arrived); copy it again")
 
 
 def write(path: str | Path, wave: np.ndarray, rate: int, voice: str = "") -> float:

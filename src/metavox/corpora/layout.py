@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from metavox.audio.files import SUFFIXES
+from metavox.audio.decode import SUFFIXES
 
 DEPTH = 3
 """Levels below the folder that was named in which a corpus is looked for: archives unpacked within each other."""
