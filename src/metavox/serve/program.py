@@ -1,0 +1,91 @@
+"""The server as a program: what it loads, and the protocols it speaks."""
+
+import logging
+import socket
+from collections.abc import Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import uvicorn
+from wyoming.server import AsyncServer, AsyncStdioServer
+
+from metavox import Run, Voice, load_run
+from metavox.errors import ConfigError
+from metavox.serve.app import make_app
+from metavox.serve.home_assistant import Handler
+from metavox.serve.library import Library
+from metavox.serve.studio import Studio
+
+log = logging.getLogger(__name__)
+
+
+def open_studio(run: str | None, voices: Path, trust: bool) -> Studio:
+    """The run and the library, ready to speak. Raises MetavoxError where one of them cannot be used."""
+    loaded = load_run(run or shipped_run(), trust)
+    studio = Studio(loaded, Library(voices, partial(load_voice, loaded, trust)))
+    studio.warm_up()
+    return studio
+
+
+def shipped_run() -> str:
+    """The name of a run that comes with metavox. Raises ConfigError where there is none."""
+    folder = files("metavox") / "runs"
+    names = sorted(p.name for p in folder.iterdir() if (p / "checkpoints").is_dir()) if folder.is_dir() else []
+    if not names:
+        raise ConfigError("no run comes with this metavox; name one that python train.py made, --run FOLDER")
+    return names[0]
+
+
+def load_voice(run: Run, trust: bool, path: Path) -> Voice:
+    """A voice with the run that is loaded already, or with its own where it was adapted with another."""
+    try:
+        return Voice.load(path, run)
+    except ConfigError:
+        return Voice.load(path, trust=trust)
+
+
+async def over_wyoming(studio: Studio, uri: str) -> AsyncServer:
+    """Speaks Wyoming: over stdio till its end, else beside what follows until the server is stopped.
+
+    Raises ConfigError for a URI that is none, or that cannot be listened on.
+    """
+    try:
+        server = AsyncServer.from_uri(uri)
+        if isinstance(server, AsyncStdioServer):
+            await server.run(partial(Handler, studio))
+        else:
+            await server.start(partial(Handler, studio))
+            print(f"Home Assistant (Wyoming): {uri}", flush=True)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"--wyoming {uri}: {error}; give tcp://HOST:PORT, unix://FILE or stdio://") from error
+    return server
+
+
+async def over_http(
+    studio: Studio, listening: socket.socket, key: str | None, hosts: Sequence[str], page: bool
+) -> None:
+    """Answers on a socket till a signal comes."""
+    app = make_app(studio, key, hosts, page)
+    # no access log: it would be one line a request, and addresses of people
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+    )
+    host, port = listening.getsockname()[:2]
+    if host not in ("127.0.0.1", "::1") and key is None:
+        log.warning("everybody who reaches %s can use and delete the voices; --api-key asks them for a key", host)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+    await Announced(config, f"http://{shown}:{port}/").serve([listening])
+
+
+class Announced(uvicorn.Server):
+    """Prints the one address to open as soon as it answers."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self.url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            print(f"metavox is ready: {self.url}", flush=True)

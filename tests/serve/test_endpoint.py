@@ -1,0 +1,239 @@
+"""OpenAI's speech endpoint, asked by OpenAI's own client and by hand."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import openai
+import pytest
+import soundfile
+import soxr
+
+from metavox.serve.encoding import PCM_RATE
+from metavox.serve.studio import Studio
+from metavox.version import __version__
+from serving import TEXTS, Server
+
+LONG = "Birds sing early. Rain fell all night. We like fresh bread."
+
+
+@pytest.fixture
+def client(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+
+
+def pcm(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32767
+
+
+def ask(server: Server, **body: object) -> tuple[int, dict[str, dict[str, str]]]:
+    answer = server.http.post("/v1/audio/speech", json={"voice": "Zoë", "input": "Hello."} | body)
+    return answer.status_code, answer.json() if "json" in answer.headers["content-type"] else {}
+
+
+def test_the_client_gets_the_sound_of_the_public_face(client: openai.OpenAI, studio: Studio) -> None:
+    answer = client.audio.speech.create(model="tts-1", voice="Zoë", input="Hello there.", response_format="wav")
+    wave, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+    expected, own_rate = studio.library.load("Zoë").speak("Hello there.")
+    assert rate == own_rate
+    np.testing.assert_allclose(wave, np.clip(expected, -1, 1), atol=2 / 32767)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "flac", "aac"])
+def test_formats_are_what_they_say(client: openai.OpenAI, kind: str) -> None:
+    if kind == "aac" and not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+    answer = client.audio.speech.create(model="tts-1", voice="Zoë", input=LONG, response_format=kind)  # type: ignore[arg-type]
+    start = {"mp3": b"ID3", "opus": b"OggS", "flac": b"fLaC", "aac": b"ID3"}[kind]
+    assert answer.content.startswith(start) and len(answer.content) > 5000
+
+
+def test_pcm_is_at_24_khz_and_the_headers_say_that_it_is_synthetic(server: Server, studio: Studio) -> None:
+    body = {"voice": {"id": "Zoë"}, "input": "Hello there.", "response_format": "pcm"}
+    answer = server.http.post("/v1/audio/speech", json=body)
+    wave, rate = studio.library.load("Zoë").speak("Hello there.")
+    np.testing.assert_allclose(pcm(answer.content), soxr.resample(wave, rate, PCM_RATE), atol=2e-3)
+    assert answer.headers["x-synthetic-audio"] == f"true; voice=Zo%C3%AB; generator=metavox/{__version__}"
+
+
+def test_a_long_text_arrives_sentence_by_sentence(
+    client: openai.OpenAI, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second sentence is not begun before the first was heard."""
+    voice, heard = studio.library.load("Zoë"), threading.Event()
+    speak = voice.speak
+
+    def waiting(text: str, *rest: object) -> tuple[np.ndarray, int]:
+        assert text == TEXTS[0] or heard.wait(20)
+        return speak(text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(voice, "speak", waiting)
+    with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="Zoë", input=LONG, response_format="pcm"
+    ) as answer:
+        parts = answer.iter_bytes()
+        first = next(parts)
+        heard.set()
+        rest = b"".join(parts)
+    expected = np.concatenate([speak(text)[0] for text in TEXTS])
+    assert len(pcm(first + rest)) == pytest.approx(len(expected) * PCM_RATE / 16000, abs=2)
+
+
+def test_server_sent_events_hold_the_same_sound(server: Server) -> None:
+    body = {"voice": "Zoë", "input": LONG, "response_format": "pcm"}
+    plain = server.http.post("/v1/audio/speech", json=body).content
+    lines = server.http.post("/v1/audio/speech", json=body | {"stream_format": "sse"}).text.split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    assert {e["type"] for e in events[:-1]} == {"speech.audio.delta"} and events[-1]["type"] == "speech.audio.done"
+    assert b"".join(base64.b64decode(e["audio"]) for e in events[:-1]) == plain
+
+
+@pytest.mark.parametrize("speed", [0.25, 2.0, 4.0])
+def test_speed(client: openai.OpenAI, speed: float) -> None:
+    def spoken(factor: float) -> bytes:
+        return client.audio.speech.create(
+            model="tts-1", voice="Zoë", input=LONG, response_format="pcm", speed=factor
+        ).content
+
+    assert len(spoken(1.0)) / len(spoken(speed)) == pytest.approx(speed, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"input": ""}, "nothing to speak"),
+        ({"input": " \x00\x07\n!?"}, "nothing to speak"),
+        ({"input": "a" * 5000}, "input: .*4096"),
+        ({"voice": "nobody"}, "no voice 'nobody'; there are: Zoë"),
+        ({"voice": "../Zoë"}, "no voice"),
+        ({"voice": "/etc/passwd"}, "no voice"),
+        ({"voice": ""}, "no voice"),
+        ({"voice": 7}, "voice: "),
+        ({"voice": {"name": "Zoë"}}, "voice.id: "),
+        ({"response_format": "amr"}, "response_format: .*mp3"),
+        ({"speed": 0.1}, "speed: .*0.25"),
+        ({"speed": 5}, "speed: .*4"),
+        ({"speed": "fast"}, "speed: "),
+        ({"stream_format": "rtp"}, "stream_format: "),
+        ({"language": "klingon"}, "klingon"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_given_is_a_400_with_one_sentence(server: Server, body: dict[str, object], says: str) -> None:
+    status, answer = ask(server, **body)
+    assert status == 400
+    assert re.search(says, answer["error"]["message"])
+
+
+def test_what_is_no_request_is_answered_too(server: Server) -> None:
+    answer = server.http.post("/v1/audio/speech", content=b"{", headers={"content-type": "application/json"})
+    assert answer.status_code == 400 and "JSON" in answer.json()["error"]["message"]
+    answer = server.http.get("/v1/nothing")
+    assert answer.status_code == 404 and answer.json()["error"]["message"]
+
+
+def test_aac_without_ffmpeg(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    status, answer = ask(server, response_format="aac")
+    assert status == 400 and "ffmpeg" in answer["error"]["message"]
+
+
+def test_control_characters_are_not_spoken(server: Server, client: openai.OpenAI) -> None:
+    plain, strange = (
+        client.audio.speech.create(model="tts-1", voice="Zoë", input=text, response_format="pcm").content
+        for text in ("Rain fell.", "Rain\x00 \x1b\ud800fell.".encode("utf-8", "replace").decode())
+    )
+    assert len(strange) == pytest.approx(len(plain), rel=0.3)
+
+
+def test_models_and_voices(client: openai.OpenAI, server: Server) -> None:
+    assert "tts-1" in [model.id for model in client.models.list()]
+    assert server.http.get("/v1/audio/voices").json() == {"voices": [{"id": "Zoë", "name": "Zoë"}]}
+
+
+def test_four_clients_at_once_get_what_they_asked_for(client: openai.OpenAI, studio: Studio) -> None:
+    texts = ["One.", "Two and more.", "Three, and much more to say.", "Four."]
+
+    def spoken(text: str) -> bytes:
+        return client.audio.speech.create(model="tts-1", voice="Zoë", input=text, response_format="pcm").content
+
+    alone = [spoken(text) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(spoken, texts * 2)) == alone * 2
+
+
+def test_a_client_that_hangs_up_stops_the_work(server: Server, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice, spoken = studio.library.load("Zoë"), []
+    speak = voice.speak
+    monkeypatch.setattr(voice, "speak", lambda text, *rest: spoken.append(text) or speak(text, *rest))
+    body = {"voice": "Zoë", "input": LONG * 20, "response_format": "pcm"}
+    with server.http.stream("POST", "/v1/audio/speech", json=body) as answer:
+        next(answer.iter_bytes())
+    assert ask(server, response_format="wav")[0] == 200  # the next one is served
+    assert len(spoken) < 30
+
+
+def test_enrolment_from_upload_to_deletion(empty: Server, recordings: list[Path], tmp_path: Path) -> None:
+    files = [("files", (path.name, path.read_bytes())) for path in recordings]
+    form = {"name": "Ana María 声", "consent": "I agree", "texts": list(TEXTS)}
+    answer = empty.http.post("/v1/audio/voices", data=form, files=files)
+    assert answer.status_code == 200 and answer.json()["id"] == "Ana María 声"
+    assert [p.name for p in (tmp_path / "voices").iterdir()] == ["Ana María 声.voice"]
+    assert ask(empty, voice="Ana María 声", response_format="wav")[0] == 200
+    assert empty.studio.library.load("Ana María 声").stored.provenance["consent"] == "I agree"
+    again = empty.http.post("/v1/audio/voices", data=form, files=files)
+    assert again.status_code == 409 and "taken" in again.json()["error"]["message"]
+    assert empty.http.delete("/v1/audio/voices/Ana María 声").json()["deleted"] is True
+    assert not list((tmp_path / "voices").iterdir())
+    assert empty.http.delete("/v1/audio/voices/Ana María 声").status_code == 404
+    assert ask(empty, voice="Ana María 声")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("form", "names", "says"),
+    [
+        ({"name": "x"}, ["0.wav"], "consent"),
+        ({"name": "x", "consent": "false"}, ["0.wav"], "consent"),
+        ({"consent": "yes"}, ["0.wav"], "name"),
+        ({"name": "x", "consent": "yes"}, [], "files"),
+        ({"name": "../x", "consent": "yes"}, ["0.wav"], "cannot be the name"),
+        ({"name": "/etc/x", "consent": "yes"}, ["0.wav"], "cannot be the name"),
+        ({"name": ".x", "consent": "yes"}, ["0.wav"], "cannot be the name"),
+        ({"name": "x" * 300, "consent": "yes"}, ["0.wav"], "characters"),
+        ({"name": "x", "consent": "yes", "texts": ["a", "b"]}, ["0.wav"], "2 texts came with 1"),
+        ({"name": "x", "consent": "yes"}, ["zip.wav"], "'zip.wav' is not a readable recording"),
+        ({"name": "x", "consent": "yes"}, ["short.wav"], "'short.wav' is too short"),
+        ({"name": "x", "consent": "yes"}, ["silent.wav"], "'silent.wav' is silent"),
+        ({"name": "x", "consent": "yes"}, ["../../evil.wav"], "evil.wav' is not a readable recording"),
+    ],
+)  # fmt: skip
+def test_an_enrolment_that_cannot_be_leaves_nothing(
+    empty: Server, recordings: list[Path], tmp_path: Path, form: dict[str, object], names: list[str], says: str
+) -> None:
+    def wav(samples: int) -> bytes:
+        file = io.BytesIO()
+        soundfile.write(file, np.zeros(samples), 16000, format="WAV")
+        return file.getvalue()
+
+    content = {"0.wav": recordings[0].read_bytes(), "short.wav": wav(800), "silent.wav": wav(16000)}
+    files = [("files", (name, content.get(name, b"PK\x03\x04 this is no recording"))) for name in names]
+    answer = empty.http.post("/v1/audio/voices", data=form, files=files or [("other", b"")])
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 400 and says in message and "/tmp" not in message
+    assert not (tmp_path / "voices").exists()
+
+
+def test_two_enrolments_of_one_name_make_one_voice(empty: Server, recordings: list[Path]) -> None:
+    def enrol(name: str) -> int:
+        files = [("files", (path.name, path.read_bytes())) for path in recordings]
+        answer = empty.http.post("/v1/audio/voices", data={"name": name, "consent": "yes"}, files=files)
+        return answer.status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(enrol, ["Anna", "anna"])) == [200, 409]
+    assert len(empty.studio.library.names()) == 1

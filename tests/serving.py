@@ -1,0 +1,58 @@
+"""What the tests of serve share: a server on loopback over a real run."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import uvicorn
+
+from metavox import Run
+from metavox.serve.app import make_app
+from metavox.serve.library import Library
+from metavox.serve.program import load_voice
+from metavox.serve.studio import Studio, Upload
+
+TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
+
+
+class Server(NamedTuple):
+    """Where a studio is served; `http` asks it."""
+
+    url: str
+    studio: Studio
+    http: httpx.Client
+
+
+def open_studio(run: Run, folder: Path) -> Studio:
+    """A studio with the voices of a folder."""
+    return Studio(run, Library(folder, partial(load_voice, run, False)))
+
+
+def uploads(recordings: Sequence[Path]) -> list[Upload]:
+    """The recordings of TEXTS as somebody might have sent them."""
+    return [Upload(path.name, path, text) for path, text in zip(recordings, TEXTS, strict=True)]
+
+
+@contextmanager
+def serve(studio: Studio, key: str | None = None, page: bool = False) -> Iterator[Server]:
+    """A studio behind uvicorn in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(make_app(studio, key, page=page), log_level="warning", access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        try:
+            with httpx.Client(base_url=url, timeout=60) as http:
+                yield Server(url, studio, http)
+        finally:
+            server.should_exit = True
+            thread.join()
