@@ -23,5 +23,5 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = quote(sys.argv[1:], ("dataset.root", "cache", "resume"))
+    sys.argv[1:] = quote(sys.argv[1:], ("dataset.root", "cache", "resume", "test", "hydra.run.dir", "hydra.sweep.dir"))
     launch(main, "train")

@@ -4,9 +4,12 @@ import gc
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +94,45 @@ def test_workers_start_within_a_job_of_joblib() -> None:
 
 def total(n: int) -> int:
     return sum(parallel_map(square, range(n), n, "nested", 2))
+
+
+INTERRUPTED = """
+import sys, time
+from metavox.workers import parallel_map
+
+try:
+    list(parallel_map(time.sleep, [0.01] * 9 + [60] * 9, 18, "test", 2))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def members(group: int) -> list[str]:
+    """The processes of a process group that are still alive."""
+    states = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            states.append(path.read_text().rpartition(")")[2].split())
+    return [state[0] for state in states if int(state[2]) == group and state[0] != "Z"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("wait", [0.1, 1.5])  # while the workers import, and while they work
+def test_two_interrupts_end_all_workers_without_a_traceback(wait: float) -> None:
+    """As a terminal sends them, to all processes at once."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(0.4 + wait)
+    for pause in (0.1, 0):
+        os.killpg(child.pid, signal.SIGINT)
+        time.sleep(pause)
+    _, error = child.communicate(timeout=20)
+    assert child.returncode in (130, -signal.SIGINT) and "Process" not in error, error
+    end = time.monotonic() + 5
+    while time.monotonic() < end and (left := members(child.pid)):
+        time.sleep(0.1)
+    assert not left
 
 
 def test_a_policy_that_was_chosen_stays(monkeypatch: pytest.MonkeyPatch) -> None:

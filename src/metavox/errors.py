@@ -9,5 +9,9 @@ class AudioError(MetavoxError):
     """A recording that cannot be used: missing, corrupt, silent, empty, too many channels."""
 
 
+class SilenceError(AudioError):
+    """A recording, or a part of one, in which nothing can be heard."""
+
+
 class ConfigError(MetavoxError):
     """A setting, or a combination of settings, that cannot work."""

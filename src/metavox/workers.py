@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import os
+import signal
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
 from typing import Any, TypeVar
@@ -80,11 +82,15 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
     try:
         waiting: deque[Future[Any]] = deque()
         for item in items:
-            waiting.append(pool.submit(function, item))
+            with _interrupts_wait():
+                waiting.append(pool.submit(function, item))
             if len(waiting) > 4 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except KeyboardInterrupt:
+        _end(pool)
+        raise
     except BrokenProcessPool as error:
         raise MetavoxError(
             "a worker process was ended from outside, perhaps for want of memory; start again, what is done stays done "
@@ -96,8 +102,32 @@ def _pooled(function: Callable[[Any], Any], items: Iterable[Any], workers: int) 
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Holds Ctrl-C back while a process is started, which inherits this for good: it would answer it with a traceback
+    of whatever it is importing."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else set()
+    try:
+        yield
+    finally:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers at once, in whatever they do: files are written whole. A second Ctrl-C during that would leave
+    some of them, and this process waiting for them; it is not heard."""
+    heard = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupts come in the main thread, where this is allowed
+    for worker in list((pool._processes or {}).values()):
+        worker.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
+    signal.signal(signal.SIGINT, heard)
+
+
 def _begin() -> None:
-    """The first act of a worker."""
+    """The first act of a worker. Ctrl-C reaches it too; its parent decides what follows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     freed_memory_is_kept()
 

@@ -332,7 +332,7 @@ def test_any_sentence_survives_the_command_line(sentence: str) -> None:
 
 
 def test_lists_quotes_and_other_keys_are_left_to_hydra() -> None:
-    given = ["source=[a.wav,b.wav]", "source='a b'", "text=null", "steps=3", "--help", "source="]
+    given = ["source=['a.wav','b.wav']", "source='a b'", "text=null", "steps=3", "--help", "source="]
     assert quote(given, ["source", "text"]) == given
 
 

@@ -112,6 +112,9 @@ def test_lines_that_an_engine_joins_are_sent_one_by_one() -> None:
         def translate(self, text: str, source: str, target: str) -> str:
             return Translation(text.replace("\n", " ").upper(), ["B"])
 
+        def check(self, source: str, target: str) -> None:
+            """Knows all pairs."""
+
         def settings(self) -> dict[str, object]:
             return {}
 
@@ -124,6 +127,9 @@ def test_a_line_that_comes_back_empty_is_an_error() -> None:
     class Silent:
         def translate(self, text: str, source: str, target: str) -> str:
             return ""
+
+        def check(self, source: str, target: str) -> None:
+            """Knows all pairs."""
 
         def settings(self) -> dict[str, object]:
             return {}

@@ -3,7 +3,7 @@
 import pytest
 
 from metavox.translation.languages import base, spellings
-from metavox.translation.text import clean, restore
+from metavox.translation.text import clean, restore, sentences
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_languages_with_and_without_regions() -> None:
     assert [base(code) for code in ("en-us", "eng", "ES_419", "hr", "xyz")] == ["en", "en", "es", "hr", "xyz"]
     assert spellings("pt-br") == ("pt", "por")
     assert spellings("xyz") == ("xyz",)
+
+
+def test_texts_as_sentences() -> None:
+    said = 'Mr. J. Smith left. "Did he?" Yes,\nso did I. ¿Qué? 3.5 km. ... هل ترى؟ نعم.'
+    assert sentences(said) == [
+        *("Mr. J. Smith left.", '"Did he?"', "Yes,", "so did I.", "¿Qué?", "3.5 km.", "هل ترى؟", "نعم."),
+    ]
+    assert sentences(" \n...") == []

@@ -1,20 +1,26 @@
 """The public face of adaptation: a trained run, and the voices adapted with it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from copy import copy
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import numpy as np
 
 from metavox.adaptation.checkpoint import Checkpoint, load_checkpoint
 from metavox.adaptation.conversion import Conversion, convert
+from metavox.adaptation.dub import Dubbing, Speak, tts_in
 from metavox.adaptation.enrolment import Source, Wishes, enrol, pairing_named
 from metavox.adaptation.fitting import first_gradient
 from metavox.adaptation.recordings import Progress, Recording, Recordings, Texts, find, load, silent, with_texts
 from metavox.adaptation.speech import Speech, SpokenSource, plain_tts, spoken_by, tts_of
+from metavox.adaptation.translate import SpeechTranslation, Translated
 from metavox.adaptation.vocoder import SILENT, vocoder_of
 from metavox.adaptation.voice_report import Report
+from metavox.asr import ASR
 from metavox.audio.files import SHORTEST, check_wave, read
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Features, at_rate
@@ -23,11 +29,14 @@ from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Vocoder
 from metavox.synthesis.voice import StoredVoice
+from metavox.translation.base import Translator
+from metavox.translation.languages import base
 from metavox.tts import TTS, voice_of
 
 RUNS = Path(__file__).parents[1] / "runs"
 """Where the runs lie that come with metavox, a folder each."""
 SPEAKER = "en-us+m3"
+LOW = 155.0  # Hz, between the median pitches of most men and most women
 Paths = str | Path | Sequence[str | Path]
 """Recordings: a file, a folder, a pattern, or several of them."""
 Wave = tuple[np.ndarray, int]
@@ -198,6 +207,55 @@ class Voice:
             return F0Statistics(**self.stored.provenance["source_pitch"])
         spoken = SpokenSource(self.tts, self.language, self.run.features)
         return F0Statistics.of(said.frames.f0 for said in spoken.read_on())
+
+    def translate(
+        self, recording: str | Path, target: str, output: str | Path, *, source: str | None = None,
+        transcript: str | None = None, translation: str | None = None, asr: ASR | Callable[[], ASR] | None = None,
+        translator: Translator | Callable[[], Translator] | None = None, fit: bool = False,
+        cache: str | Path | None = None, progress: Progress = silent,
+    ) -> Translated:  # fmt: skip
+        """Says in the language `target`, in this voice, what a recording says in `source` (None: the voice's own).
+
+        Writes NAME.TARGET.wav, NAME.SOURCE.txt and NAME.TARGET.txt to the folder `output`. `asr` recognises and
+        `translator` translates what `transcript`, `translation`, a text beside the recording, or one of those files,
+        mended by a person, does not say already: engines, or what makes one when it is needed (a class). `fit` makes
+        the result as long as the recording; `cache` keeps what was recognised and spoken for the next time.
+
+        Raises MetavoxError (AudioError for the recording, ConfigError for languages): one sentence with the way out.
+        """
+        language = target if "-" in target else base(target)
+        speak, tts = self._in_language(language)
+        identity = {
+            "voice": self.stored.provenance, "run": self.stored.sha256, "vocoder": type(self.vocoder).__name__,
+            "gv": list(self.gv), "tts": tts.settings(), "language": language,
+        }  # fmt: skip
+        known = source or self.language
+        with nullcontext(cache) if cache else TemporaryDirectory() as folder:
+            kept = Path(folder).expanduser()
+            job = SpeechTranslation(known, language, asr, translator, fit, kept if cache else None, progress)
+            dubbing = Dubbing(speak, self.name, identity, kept, progress)
+            done = job.run(Path(recording).expanduser(), Path(output).expanduser(), dubbing, transcript, translation)
+        done.spoken_by = f"{spoken_by(tts)} in {language}"
+        if self.stored.provenance.get("tts") != plain_tts(tts):
+            done.warnings.append(
+                f"the voice was adapted from {self.stored.provenance['source']}, but the translation is spoken by "
+                f"{done.spoken_by}: it sounds less like the target than a voice adapted from that"
+            )
+        return done
+
+    def _in_language(self, language: str) -> tuple[Speak, TTS]:
+        """How this voice speaks another language, and the text-to-speech voice that does."""
+        if self.vocoder is None:
+            raise ConfigError(SILENT)
+        voice, f0 = copy(self), self.stored.known.f0
+        voice.tts = tts_in(language, self.tts, not f0.frames or f0.median < LOW)
+        pitch = voice.spoken_pitch  # once for all sentences
+
+        def speak(text: str, speed: float) -> Wave:
+            (found,) = voice.conversions([voice.say(text, language, speed)], pitch)
+            return found.wave, self.run.features.rate
+
+        return speak, voice.tts
 
     def conversions(
         self, speech: Recordings | Sequence[Speech], pitch: F0Statistics | None = None

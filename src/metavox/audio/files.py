@@ -22,7 +22,7 @@ from metavox.audio.decode import (
 )
 from metavox.audio.synthetic import tags
 from metavox.audio.whole import write_whole
-from metavox.errors import AudioError, MetavoxError
+from metavox.errors import AudioError, MetavoxError, SilenceError
 
 SHORTEST = 0.1  # seconds; below this there is not one syllable, and the vocoders' filters are longer than the signal
 SILENCE = 1e-3  # peak amplitude, -60 dBFS
@@ -138,7 +138,7 @@ def check_samples(what: object, wave: np.ndarray) -> None:
     if not np.isfinite(wave).all():
         raise AudioError(f"{what} holds samples that are not numbers; export it again")
     if not len(wave) or np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
-        raise AudioError(f"{what} is silent (below -60 dBFS); record it again or remove it")
+        raise SilenceError(f"{what} is silent (below -60 dBFS); record it again or remove it")
 
 
 def write(path: str | Path, wave: np.ndarray, rate: int, voice: str = "") -> float:

@@ -3,14 +3,18 @@
 import os
 import tempfile
 from pathlib import Path
+from zlib import crc32
 
 from metavox.errors import MetavoxError
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
-    """Writes `data` to `path`, making its folder. Raises MetavoxError when the place cannot be written."""
+    """Writes `data` to `path`, making its folder. Raises MetavoxError when the place cannot be written.
+
+    The name beside it is short: that of the file may be as long as the file system takes.
+    """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name[:40]}.{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

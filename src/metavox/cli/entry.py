@@ -3,10 +3,14 @@
 import atexit
 import errno
 import gc
+import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.cli import hydra_errors
-from metavox.cli.arguments import quote
+from metavox.cli.arguments import quote, quote_choices
 from metavox.errors import ConfigError, MetavoxError
 from metavox.workers import end_ddp, end_with_parent, freed_memory_is_kept, threads_wait_briefly
 
@@ -25,7 +29,7 @@ freed_memory_is_kept()
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 CONF = Path("conf").resolve() if Path("conf/train.yaml").exists() else Path(__file__).parents[3] / "conf"
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
 def register_resolvers() -> None:
@@ -89,14 +93,20 @@ def launch(main: Callable[[], object], name: str) -> None:
     logging.raiseExceptions = False  # a full disk takes no log file either; the sentence still reaches the screen
     gc.disable()  # till torch is imported: half a second of looking for garbage among what stays
     atexit.register(gc.freeze)  # and at the end, where Python would look through it once more: 1 to 2 s
+    _escape_odd_names()
     try:
-        sys.argv[1:] = resume_arguments(sys.argv[1:])
-        main()
+        with _interrupt_at_once():
+            sys.argv[1:] = quote_choices(resume_arguments(sys.argv[1:]), [*groups(), "hydra/launcher", "hydra/sweeper"])
+            hydra_errors.check_additions(CONF, name, sys.argv[1:])
+            main()
         sys.stdout.flush()
         end_ddp()
     except BrokenPipeError:  # --help | head has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (MetavoxError, OSError, *hydra_errors.ERRORS) as error:
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
         sentence = _sentence(error, name)
         if sentence is None or os.environ.get("METAVOX_TRACEBACK"):
             raise
@@ -106,17 +116,46 @@ def launch(main: Callable[[], object], name: str) -> None:
         gc.enable()
 
 
+def _escape_odd_names() -> None:
+    """Names of files may hold bytes that are no text; they are shown as \\xe9 rather than end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _interrupt_at_once() -> Iterator[None]:
+    """Till `run_guarded` begins, Ctrl-C ends the program by one word: nothing is under way, and an interrupt within an
+    import, of torch say, would come out as a traceback of that library."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave(number: int, frame: object) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
 def _sentence(error: Exception, name: str) -> str | None:
     """None for what is not the user's fault."""
-    inner: BaseException | None = error
-    while inner is not None and not isinstance(inner, MetavoxError):
-        inner = inner.__cause__ or inner.__context__  # an error within a resolver comes wrapped
-    if inner is not None:
-        return str(inner)
+    chain: list[BaseException] = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)  # an error within a resolver, or within the setting up of the log, comes wrapped
+    for inner in chain:
+        if isinstance(inner, MetavoxError):
+            return str(inner)
     if isinstance(error, hydra_errors.ERRORS):
         return hydra_errors.sentence(error, CONF, name, sys.argv[1:])
-    assert isinstance(error, OSError)
-    return f"cannot write {error.filename}: {error.strerror}; choose another folder" if error.filename else None
+    for inner in chain:
+        if isinstance(inner, OSError) and inner.filename and (inner is error or inner.errno in UNWRITABLE):
+            return f"cannot write {inner.filename}: {inner.strerror}; choose another folder or free some space"
+    return None
 
 
 def run_guarded(function: Callable[[DictConfig], Result], config: DictConfig) -> Result:
@@ -127,6 +166,8 @@ def run_guarded(function: Callable[[DictConfig], Result], config: DictConfig) ->
     """
     gc.enable()
     end_with_parent()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         try:
             return function(config)
@@ -147,5 +188,6 @@ def run_guarded(function: Callable[[DictConfig], Result], config: DictConfig) ->
             log.exception("this job failed")
         raise
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would end what is being put in order
         log.error("interrupted")
         sys.exit(130)

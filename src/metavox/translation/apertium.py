@@ -21,6 +21,8 @@ oci-fra pol-szl por-cat pt-gl rus-ukr spa-arg spa-ast spa-cat spa-ita srd-ita sw
 
 _MARK = re.compile(r"(?<![^\W_])[*@#](?=[^\W_])")  # unknown to the analyser, the dictionary, the generator
 
+_I = re.compile(r"\bI\b")  # has its capital from `restore`
+
 
 class Apertium:
     """Translates through the command `apertium`, all lines in one call of about a second.
@@ -43,6 +45,10 @@ class Apertium:
         """Engine and mode; Apertium tells no version of a pair."""
         return {"translator": "apertium", "mode": self.mode}
 
+    def check(self, source: str, target: str) -> None:
+        """See `Translator`."""
+        self.mode_of(source, target)
+
     def translate(self, text: str, source: str, target: str) -> Translation:
         """See `Translator`. Case and sentence ends are restored before Apertium sees the text.
 
@@ -54,7 +60,7 @@ class Apertium:
         asked = restore(_MARK.sub(" ", text), source)
         answer = self._ask(asked, mode)
         unknown = {word for word in _unknown(answer) if word.islower()}
-        if unknown and not any(c.isupper() for line in text.splitlines() for c in line[1:]):
+        if unknown and not any(c.isupper() for line in _I.sub("", text).splitlines() for c in line[1:]):
             named = re.sub(rf"\b({'|'.join(map(re.escape, sorted(unknown)))})\b", lambda w: w[0].capitalize(), asked)
             again = self._ask(named, mode)
             answer = again if len(_unknown(again)) < len(_unknown(answer)) else answer

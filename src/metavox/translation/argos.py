@@ -29,10 +29,22 @@ class Argos:
         """The engine; which packages are installed is Argos' own matter."""
         return {"translator": "argos"}
 
+    def check(self, source: str, target: str) -> None:
+        """See `Translator`."""
+        self._pair(source, target)
+
     def translate(self, text: str, source: str, target: str) -> str:
         """See `Translator`."""
         if not has_words(text):
             return text
+        pair = self._pair(source, target)
+        try:
+            return str(pair.translate(restore(text, source)))
+        except Exception as error:  # its engines raise what they like, and fetch sentence models at the first use
+            raise MetavoxError(f"Argos failed ({type(error).__name__}: {str(error)[:200]})") from error
+
+    def _pair(self, source: str, target: str) -> Any:
+        """Argos' own object for two languages. Raises ConfigError with the package that brings it."""
         first, second = base(source), base(target)
         known = {language.code: language for language in self.engine.get_installed_languages()}
         pair = known[first].get_translation(known[second]) if {first, second} <= known.keys() else None
@@ -41,7 +53,4 @@ class Argos:
                 f"Argos has no package for {source} to {target} "
                 f"(installed languages: {', '.join(sorted(known)) or 'none'}); {FETCH.format(first, second)}"
             )
-        try:
-            return str(pair.translate(restore(text, source)))
-        except Exception as error:  # its engines raise what they like, and fetch sentence models at the first use
-            raise MetavoxError(f"Argos failed ({type(error).__name__}: {str(error)[:200]})") from error
+        return pair

@@ -29,6 +29,10 @@ class Translator(Protocol):
         """
         ...
 
+    def check(self, source: str, target: str) -> None:
+        """Raises ConfigError for a pair of languages that is not there, before any work is done."""
+        ...
+
     def settings(self) -> dict[str, object]:
         """Plain values that identify the engine, without secrets."""
         ...

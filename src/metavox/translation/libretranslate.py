@@ -41,6 +41,9 @@ class LibreTranslate:
         """Engine and server, without the key."""
         return {"translator": "libretranslate", "url": self.url}
 
+    def check(self, source: str, target: str) -> None:
+        """Asks nothing: not every server tells its languages, and all refuse a pair that they do not have."""
+
     def translate(self, text: str, source: str, target: str) -> str:
         """See `Translator`."""
         parts = _pieces(restore(text, source).split("\n"))

@@ -37,3 +37,26 @@ def _close(line: str) -> str:
     if not line or _CLOSED.search(line):
         return line
     return line.rstrip(",;:-–— ") + "."
+
+
+_END = re.compile(rf"(?<=[{ENDS}])([\"'»”’)\]]*)\s+")
+_SHORT = re.compile(r"(^|\s)(Mr|Mrs|Ms|Dr|St|Jr|Sr|Sra|Srta|Prof|Gen|Capt|Col|[A-HJ-Z]|[a-z]\.[a-z])\.$")
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a text ends with a mark that ends a sentence, and not with an abbreviation."""
+    return bool(_CLOSED.search(text)) and not _SHORT.search(text)
+
+
+def sentences(text: str) -> list[str]:
+    """A text as its sentences: line by line, and at marks that end one."""
+    found: list[str] = []
+    for line in clean(text).split("\n"):
+        begun = ""
+        for part in _END.sub(r"\1\n", line).split("\n"):
+            begun = f"{begun} {part}".strip()
+            if ends_sentence(begun):
+                found.append(begun)
+                begun = ""
+        found.append(begun)
+    return [sentence for sentence in found if any(c.isalnum() for c in sentence)]

@@ -1,0 +1,51 @@
+"""How the programs begin and end: interrupts, disks that cannot be written, names that are no text."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from metavox.cli.entry import launch
+
+INTERRUPTED = """
+import os, signal
+from metavox.cli.entry import launch
+launch(lambda: os.kill(os.getpid(), signal.SIGINT), "train")
+"""
+
+
+def test_an_interrupt_before_any_work_is_one_word() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def log_on_a_read_only_disk() -> None:
+    """What Python's logging makes of it when Hydra sets the log of a run up."""
+    try:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/mnt/run/train.log")
+    except OSError as error:
+        raise ValueError("Unable to configure handler 'file'") from error
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr("logging.raiseExceptions", True)  # `launch` sets both
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(SystemExit, match="2"):
+        launch(log_on_a_read_only_disk, "train")
+    assert "cannot write /mnt/run/train.log: Read-only file system; choose another folder" in capsys.readouterr().err
+
+
+def test_an_error_of_our_own_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError("a mistake in the program")
+
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr("logging.raiseExceptions", True)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="a mistake"):
+        launch(fail, "train")
