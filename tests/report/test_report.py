@@ -9,10 +9,10 @@ import yaml
 
 from metavox.errors import MetavoxError
 from metavox.report.__main__ import main
-from metavox.report.results import find_runs, from_rows, read_results
+from metavox.report.results import Results, find_runs, from_rows, read_results
 from metavox.report.selection import Question
 from metavox.report.table import Table, make_table
-from metavox.report.tables import overview, summarise, tables
+from metavox.report.tables import answer, overview, summarise, tables
 
 Report = Callable[..., tuple[int, str, str]]
 
@@ -106,10 +106,78 @@ def test_a_setting_that_differs_is_refused_unless_it_is_on_an_axis(tmp_path: Pat
     assert {r: c.seeds for r, _, c in made.present()} == {"[64]": ["0", "1"], "[256]": ["2"]}
     assert any(n == "[256] lacks scores: 2 of 2 tasks, seed 2" for n in made.notes)
     assert list(make_table(results, Question(where={"model.hidden": ["[256]"]})).cells) == [("maml", "5")]
-    by_setting = overview(results, Question(columns="model.hidden"))  # no table of all metrics: it has no such axis
-    assert [list(t.columns) for t in by_setting] == [["[64]", "[256]"]]
+    by_setting = overview(results, Question(columns="model.hidden"))  # and all metrics of each
+    assert [list(t.columns) for t in by_setting] == [["[64]", "[256]"], ["mcd/sprocket24"], ["mcd/sprocket24"]]
+    assert "model.hidden [256]" in by_setting[-1].title
+    question, asked = answer(results, Question())
+    assert question.columns == "model.hidden" and asked[0].columns == by_setting[0].columns
+    with pytest.raises(MetavoxError, match=r"differ in model\.hidden"):
+        answer(results, Question(), given=["rows", "columns"])
     with pytest.raises(MetavoxError, match=r"no run has a setting or a column model\.hiden; near: model\.hidden"):
         make_table(results, Question(rows="model.hiden"))
+
+
+def sweep(path: Path, *configs: dict[str, object]) -> Results:
+    """One run a config, all of maml."""
+    for number, config in enumerate(configs):
+        folder(
+            path / str(number), *(row(target=t, value=number) for t in "bc"), choices={"algorithm": "maml"}, **config
+        )
+    return read_results(find_runs([path]))
+
+
+@pytest.mark.parametrize("columns", ["optimizer", "choices.optimizer", "optimizer._target_", "optimizer.lr"])
+def test_settings_that_change_together_share_an_axis(tmp_path: Path, columns: str) -> None:
+    adam, sgd = {"_target_": "torch.optim.Adam", "lr": 0.1}, {"_target_": "torch.optim.SGD", "lr": 1, "momentum": 0}
+    made = make_table(sweep(tmp_path, {"optimizer": adam}, {"optimizer": sgd}), Question(columns=columns))
+    assert sorted(c.summary.mean for _, _, c in made.present()) == [0, 1]
+    note = next((n for n in made.notes if "together" in n), "")
+    assert ("optimizer.momentum" in note) == ("." in columns and "choices" not in columns)
+
+
+def test_the_sentence_of_a_group_that_changed_names_the_group(tmp_path: Path) -> None:
+    results = sweep(tmp_path, *({"optimizer": {"_target_": f"torch.optim.{n}", "lr": n}} for n in ("Adam", "SGD")))
+    with pytest.raises(MetavoxError, match=r"show them all by --rows or --columns optimizer$"):
+        make_table(results, Question())
+    assert list(answer(results, Question())[1][0].columns) == ["Adam", "SGD"]
+
+
+def test_choices_of_one_class_are_told_apart_by_their_settings(tmp_path: Path) -> None:
+    results = sweep(tmp_path, *({"model": {"_target_": "a.MLP", "hidden": h, "context": 2}} for h in (64, 256)))
+    assert list(make_table(results, Question(columns="model")).columns) == ["MLP (hidden 64)", "MLP (hidden 256)"]
+
+
+def test_settings_that_change_apart_share_no_axis(tmp_path: Path) -> None:
+    pairs = [(a, b) for a in (1, 2) for b in (3, 4)]
+    results = sweep(tmp_path, *({"model": {"hidden": a}, "trainer": {"epochs": b}} for a, b in pairs))
+    with pytest.raises(MetavoxError, match=r"differ in trainer\.epochs"):
+        make_table(results, Question(columns="model.hidden"))
+    assert answer(results, Question())[0].axes == ("trainer.epochs", "model.hidden")
+
+
+def test_inputs_that_an_algorithm_brings_are_no_difference(tmp_path: Path) -> None:
+    for name, inputs in (("maml", 0), ("cavia", 16)):
+        own = {"context_inputs": inputs} if inputs else {}
+        rows = [row(algorithm=a, target=t) for a in (name, "joint") for t in "bc"]
+        folder(tmp_path / name, *rows, choices={"algorithm": name}, algorithm=own, model={"context_inputs": inputs},
+               baselines={"joint": {"lr": 1}})  # fmt: skip
+    made = make_table(read_results(find_runs([tmp_path])), Question())
+    assert set(made.rows) == {"maml", "cavia", "joint"}
+    with pytest.raises(MetavoxError, match="context_inputs"):
+        make_table(sweep(tmp_path / "own", *({"model": {"context_inputs": n}} for n in (0, 16))), Question())
+
+
+def test_the_command_that_a_sweep_prints_works_where_k_was_swept(tmp_path: Path, report: Report) -> None:
+    for k in (1, 5):
+        folder(
+            tmp_path / str(k),
+            *(row(shots=k, target=t) for t in "bc"),
+            dataset={"shots": k},
+            choices={"algorithm": "maml"},
+        )
+    status, out, err = report(tmp_path)
+    assert status == 0 and "1 shot" in out and "5 shots" in out and "runs differ in shots: shown as columns" in err
+    assert out.count("all metrics") == 2
 
 
 def test_no_cell_mixes_shots_steps_or_data() -> None:

@@ -7,46 +7,62 @@ python -m metavox.report RUN RUN --metric mcd/aligned24 --output report/
 """
 
 import argparse
+import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from metavox.audio.whole import check_writable
 from metavox.errors import MetavoxError
-from metavox.report.files import write_report
-from metavox.report.formats import texts
-from metavox.report.results import find_runs, read_results
-from metavox.report.selection import Question
-from metavox.report.tables import check_against, overview
 
 OUTPUT = "write table.md, .tex and .csv, plots as PNG and PDF and report.html there"
 
 
 def main() -> int:
-    options = parse(sys.argv[1:])
+    """The command; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
     try:
-        if options.output:
-            check_writable(options.output)
-        results = read_results(find_runs(options.runs))
-        question = Question(
-            options.rows, options.columns, conditions(options.where), options.metric, options.steps,
-            options.against or "joint",
-        )  # fmt: skip
-        if options.against:
-            check_against(results, question)
-        made = overview(results, question)
-        if options.output:
-            write_report(options.output, results, question, made, int(options.audio * 2**20))
-        print(texts(made), flush=True)
-        if options.output:
-            print(f"\nwritten: {options.output / 'report.html'}")
+        report(parse(sys.argv[1:]))
     except MetavoxError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # | head has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def report(options: argparse.Namespace) -> None:
+    """What the command does. Raises MetavoxError."""
+    from metavox.audio.whole import check_writable  # here: Ctrl-C while libraries are loaded, and a quick --help
+    from metavox.report.files import write_report
+    from metavox.report.formats import texts
+    from metavox.report.results import find_runs, read_results
+    from metavox.report.selection import Question
+    from metavox.report.tables import answer, check_against
+
+    if options.output:
+        check_writable(options.output)
+    results = read_results(find_runs(options.runs))
+    question = Question(
+        options.rows or "algorithm", options.columns or "steps", conditions(options.where), options.metric,
+        options.steps, options.against or "joint",
+    )  # fmt: skip
+    if options.against:
+        check_against(results, question)
+    given = [name for name in ("rows", "columns") if getattr(options, name)]
+    question, made = answer(results, question, given)
+    if options.output:
+        command = shlex.join(["python", "-m", "metavox.report", *sys.argv[1:]])
+        write_report(options.output, results, question, made, int(options.audio * 2**20), command)
+    print(texts(made), flush=True)
+    if options.output:
+        print(f"\nwritten: {options.output / 'report.html'}")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -56,8 +72,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of train.py, or folders of them")
     axis = "a column of results.csv (algorithm, shots, steps, seed ...) or a config key (model.hidden)"
-    parser.add_argument("--rows", default="algorithm", metavar="KEY", help=f"{axis}; default: algorithm")
-    parser.add_argument("--columns", default="steps", metavar="KEY", help="as --rows, or metric; default: steps")
+    parser.add_argument("--rows", metavar="KEY", help=f"{axis}; default: algorithm")
+    default = "as --rows, or metric; default: steps, or what runs differ in"
+    parser.add_argument("--columns", metavar="KEY", help=default)
     where = "keep only these, several values with commas: steps=5 shots=1,5 model.hidden=[256]"
     parser.add_argument("--where", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help=where)
     parser.add_argument("--metric", help="name/convention; default: mcd/sprocket24, else the first mcd, else the loss")

@@ -1,15 +1,18 @@
 """The report as files: tables in four formats, plots, one HTML page."""
 
+import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from metavox.audio.whole import write_whole
 from metavox.errors import MetavoxError
+from metavox.report.audio import clips
 from metavox.report.formats import latex, long_csv, markdown
-from metavox.report.page import page
+from metavox.report.page import About, page
 from metavox.report.plots import as_bytes, draw_lines, draw_speakers
 from metavox.report.results import BUDGET, Results
 from metavox.report.selection import Question, open_shots
@@ -18,14 +21,17 @@ from metavox.report.table import Table, make_table
 CAPTIONS = {"curves": "Adaptation curves", "shots": "Over the support size K", "speakers": "By test speaker"}
 
 
-def write_report(folder: Path, results: Results, question: Question, tables: Sequence[Table], audio: int) -> None:
-    """Writes table.md, table.tex, table.csv, plots and report.html with at most `audio` bytes of recordings.
+def write_report(
+    folder: Path, results: Results, question: Question, tables: Sequence[Table], audio: int, command: str
+) -> None:
+    """Writes table.md, table.tex, table.csv, plots and report.html with at most `audio` bytes of recordings. `command`
+    made them.
 
     Raises MetavoxError when the folder cannot be written.
     """
-    write_whole(folder / "table.md", ("\n\n".join(map(markdown, tables)) + "\n").encode())
-    write_whole(folder / "table.tex", f"{latex(tables[0])}\n".encode())
-    write_whole(folder / "table.csv", long_csv(tables[0]).encode())
+    _write(folder / "table.md", "\n\n".join(map(markdown, tables)) + "\n")
+    _write(folder / "table.tex", f"{latex(tables[0])}\n")
+    _write(folder / "table.csv", long_csv(tables[0]))
     pictures = {}
     for name, figure in plots(results, question, tables[0].against).items():
         kind, _, shots = name.partition("_")
@@ -33,9 +39,34 @@ def write_report(folder: Path, results: Results, question: Question, tables: Seq
         pictures[" ".join([CAPTIONS[kind], *shots.split("_")]).strip()] = png
         write_whole(folder / f"{name}.png", png)
         write_whole(folder / f"{name}.pdf", as_bytes(figure, "pdf"))
-    names = [str(config.get("choices.algorithm", "converted")) for config in results.configs]
-    runs = dict(zip(map(Path, results.columns["run"].values), names, strict=True))
-    write_whole(folder / "report.html", page(tables, pictures, runs, audio).encode())
+    _write(folder / "report.html", page(tables, pictures, clips(results), audio, about(results, command)))
+
+
+def _write(path: Path, text: str) -> None:
+    write_whole(path, text.encode("utf-8", "backslashreplace"))  # names of files may hold bytes that are no text
+
+
+def about(results: Results, command: str) -> About:
+    """Where the page comes from: what each run was told on its command line, and the settings that all share."""
+    told = {run: _told(Path(run)) for run in results.columns["run"].values}
+    configs = [config for config in results.configs if config]
+    keys = [k for k, v in configs[0].items() if all(c.get(k) == v for c in configs)] if configs else []
+    shared = {k: str(configs[0][k]) for k in keys if not k.endswith("_target_") and not k.startswith("baselines.")}
+    return About(command, f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}", told, shared)
+
+
+def _told(run: Path) -> str:
+    """The overrides of a run folder, in one line, and the version that made it; "" for a folder without."""
+    try:
+        lines = (run / "overrides.yaml").read_text(encoding="utf-8", errors="replace").splitlines()
+        overrides = " ".join(line.removeprefix("- ").strip("'\"") for line in lines if line.startswith("- "))
+    except OSError:
+        return ""
+    try:
+        made = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        return f"{overrides or 'no overrides'} (metavox {made['versions']['metavox']}, commit {made['commit'][:9]})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return overrides or "no overrides"
 
 
 def plots(results: Results, question: Question, against: str | None) -> dict[str, Figure]:

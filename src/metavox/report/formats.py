@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metavox.report import names
 from metavox.report.results import BUDGET
 from metavox.report.table import Cell, Table
 
@@ -15,6 +16,7 @@ SIGNIFICANT = 0.05
 LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    **{c: f"{{{c}}}" for c in "[]*"},  # after the end of a row, LaTeX takes them for an argument of it
     "±": r"$\pm$", "†": r"$\dagger$", "×": r"$\times$", "<": "$<$", ">": "$>$",
 }  # fmt: skip
 
@@ -53,12 +55,22 @@ def texts(tables: Sequence[Table]) -> str:
 def markdown(table: Table) -> str:
     """A pipe table with its title above and its notes below."""
     style = Style("**{}**".format, marks=(r"\*", "†"))
-    lines = [f"**{table.title}**", "", "| " + " | ".join(["", *_headings(table)]) + " |"]
+    lines = [
+        f"**{markdown_text(table.caption)}**",
+        "",
+        "| " + " | ".join(["", *map(markdown_text, _named(table))]) + " |",
+    ]
     lines.append("| --- |" + " ---: |" * len(table.columns))
     for row in table.rows:
-        lines.append("| " + " | ".join([row, *_cells(table, row, style)]) + " |")
-    notes = [n.replace("* better", r"\* better") for n in _notes(table, "bold:")]
+        name = markdown_text(names.value(table.axes[0], row))
+        lines.append("| " + " | ".join([name, *_cells(table, row, style)]) + " |")
+    notes = map(markdown_text, _notes(table, "bold:"))
     return "\n".join([*lines, "", *(f"- {n}" for n in notes)])
+
+
+def markdown_text(text: str) -> str:
+    """Text without what Markdown would take for a table, a link or emphasis."""
+    return "".join(f"\\{c}" if c in "|*[]<`" else c for c in " ".join(text.split()))
 
 
 def latex(table: Table) -> str:
@@ -66,12 +78,13 @@ def latex(table: Table) -> str:
     style = Style(r"\mathbf{{{}}}".format, ("^{*}", r"^{\dagger}"), r" \pm ", r"\,({{\scriptstyle {}\times}})")
     lines = [
         *("% needs \\usepackage{booktabs}", r"\begin{table}[t]", r"\centering"),
-        *(rf"\caption{{{latex_text(table.title)}}}", rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule"),
-        " & ".join(["", *map(latex_text, _headings(table))]) + r" \\", r"\midrule",
+        rf"\caption{{{latex_text(table.caption)}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule",
+        " & ".join(["", *map(latex_text, _named(table))]) + r" \\", r"\midrule",
     ]  # fmt: skip
     for row in table.rows:
         cells = [f"${c}$" if c not in ("", "diverged") else c for c in _cells(table, row, style)]
-        lines.append(" & ".join([latex_text(row), *cells]) + r" \\")
+        lines.append(" & ".join([latex_text(names.value(table.axes[0], row)), *cells]) + r" \\")
     notes = latex_text("; ".join(_notes(table, "bold:")))
     lines += [r"\bottomrule", r"\end{tabular}", rf"\par\smallskip{{\footnotesize {notes}.}}", r"\end{table}"]
     return "\n".join(lines)
@@ -85,16 +98,16 @@ def latex_text(text: str) -> str:
 def html(table: Table) -> str:
     """A <figure> with a table; what a cell holds beside its mean appears over it."""
     style = Style("<b>{}</b>".format, marks=("<sup>*</sup>", "<sup>†</sup>"))
-    rows = ["<tr><th></th>" + "".join(f"<th>{escape(h)}</th>" for h in _headings(table)) + "</tr>"]
+    rows = ["<tr><th></th>" + "".join(f"<th>{escape(h)}</th>" for h in _named(table)) + "</tr>"]
     for row in table.rows:
         cells = [
             f'<td title="{escape(_about(table.cells.get((row, column))))}">{cell}</td>'
             for column, cell in zip(table.columns, _cells(table, row, style), strict=True)
         ]
-        rows.append(f"<tr><th>{escape(row)}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th>{escape(names.value(table.axes[0], row))}</th>{''.join(cells)}</tr>")
     notes = "".join(f"<li>{escape(n)}</li>" for n in _notes(table, "bold:"))
     body = "\n".join(rows)
-    return f"<h2>{escape(table.title)}</h2>\n<div class=wide><table>\n{body}\n</table></div>\n<ul>{notes}</ul>"
+    return f"<h2>{escape(table.caption)}</h2>\n<div class=wide><table>\n{body}\n</table></div>\n<ul>{notes}</ul>"
 
 
 def long_csv(table: Table) -> str:
@@ -125,9 +138,22 @@ def _headings(table: Table) -> list[str]:
     ]
 
 
+def _named(table: Table) -> list[str]:
+    """The headings in whole words."""
+    return [names.value(table.axes[1], column) for column in table.columns]
+
+
 def _notes(table: Table, best: str) -> list[str]:
-    """The notes; `best` says what marks the best."""
-    return [*table.notes, *([f"{best} best of a column"] if any(cell.best for _, _, cell in table.present()) else [])]
+    """The notes; `best` says what marks the best mean."""
+    if not any(cell.best for _, _, cell in table.present()):
+        return [*table.notes]
+    note = f"{best} best mean of a column"
+    if any(cell.p and cell.p.adjusted < SIGNIFICANT for _, _, cell in table.present()):
+        note += (
+            f"; * and † compare with {table.against} task by task, which is surer than two means: "
+            "the best mean may have no *, and a row with * need not be the best"
+        )
+    return [*table.notes, note]
 
 
 def _cells(table: Table, row: str, style: Style) -> list[str]:

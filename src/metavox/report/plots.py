@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metavox.evaluation.statistics import Summary, by_speaker
+from metavox.report.names import conditions, plain, short_metric, value
 from metavox.report.results import TOPLINES
 from metavox.report.table import Table
 
@@ -32,13 +33,13 @@ def draw_lines(table: Table) -> Figure:
     rows = [row for row in table.rows if row not in TOPLINES]
     looks = _looks(rows)
     for row in rows:
-        _line(axes[0], _points(table, row), row, looks[row])
+        _line(axes[0], _points(table, row), _name(table, row), looks[row])
     for row in (row for row in table.rows if row in TOPLINES):
         means = [c.summary.mean for r, _, c in table.present() if r == row]
-        axes[0].axhline(float(np.mean(means)), color="0.45", linestyle=":", label=row)
-    metric = table.title.split(" (")[0]
-    axes[0].set(ylabel=f"{metric} ({'higher' if any(table.better.values()) else 'lower'} is better)")
-    axes[0].set_title(table.title.removeprefix(metric).strip(" ()"), fontsize=10)
+        axes[0].axhline(float(np.nanmean(means)), color="0.45", linestyle=":", label=_name(table, row))
+    direction = "higher" if any(table.better.values()) else "lower"
+    axes[0].set(ylabel=f"{plain(short_metric(str(table.metric)))}, {direction} is better")
+    axes[0].set_title(plain(conditions(table.conditions)), fontsize=10)
     if table.against:
         _difference_panel(axes[1], table, rows, looks)
     for axis in axes:
@@ -54,10 +55,11 @@ def _difference_panel(axis: Axes, table: Table, rows: Sequence[str], looks: Mapp
     near = [row for row, size in sizes.items() if size <= OFF_SCALE * np.median(list(sizes.values()))]
     axis.axhline(0, color=looks[str(table.against)]["color"], linewidth=1.5)
     for row in near:
-        _line(axis, points[row], row, looks[row])
+        _line(axis, points[row], _name(table, row), looks[row])
     far = [row for row in sizes if row not in near]
-    axis.set(ylabel=f"difference from {table.against}")
-    axis.set_title("paired by task" + (f"; off the scale: {', '.join(far)}" if far else ""), fontsize=10)
+    axis.set(ylabel=f"difference from {_name(table, str(table.against))}")
+    off = f"; off the scale: {', '.join(_name(table, row) for row in far)}" if far else ""
+    axis.set_title(f"paired by task{off}", fontsize=10)
 
 
 def draw_speakers(table: Table, column: str) -> Figure:
@@ -71,21 +73,22 @@ def draw_speakers(table: Table, column: str) -> Figure:
     high = table.better.get(column, False)
     for axis, row in zip(grid, rows, strict=False):
         own = by_speaker(table.cells[row, column].tasks)
-        x, y = np.array([(base[s], own[s]) for s in own if s in base]).reshape(-1, 2).T
+        both = np.array([(base[s], own[s]) for s in own if s in base]).reshape(-1, 2)
+        x, y = both[np.isfinite(both).all(axis=1)].T
         ends = [min(x.min(), y.min()), max(x.max(), y.max())] if len(x) else [0, 1]
         pad = 0.08 * (ends[1] - ends[0]) or 0.1
         limits = ends[0] - pad, ends[1] + pad
         axis.plot(limits, limits, color="0.6", linewidth=1)
         axis.plot(x, y, "o", color=COLOURS[0], alpha=0.75, markeredgecolor="white", markersize=7)
         better = int(((y > x) if high else (y < x)).sum())
-        axis.set_title(f"{row}: better for {better} of {len(x)}", fontsize=9)
+        axis.set_title(f"{_name(table, row)}: better for {better} of {len(x)}", fontsize=9)
         axis.set(xlim=limits, ylim=limits, aspect="equal")
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in grid[len(rows) :]:
         axis.set_visible(False)
-    figure.supxlabel(f"{table.against}, one point a test speaker", fontsize=9)
-    figure.supylabel(table.title.split(" (")[0], fontsize=9)
+    figure.supxlabel(f"{_name(table, str(table.against))}, one point a test speaker", fontsize=9)
+    figure.supylabel(plain(short_metric(str(table.metric))), fontsize=9)
     return figure
 
 
@@ -105,8 +108,20 @@ def _looks(rows: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def _points(table: Table, row: str, difference: bool = False) -> list[tuple[float, Summary]]:
     cells = [(column, table.cells[row, column]) for column in table.columns if (row, column) in table.cells]
-    found = [(float(c), cell.difference if difference else cell.summary) for c, cell in cells]
-    return [(x, summary) for x, summary in found if summary is not None and summary.count]
+    found = [(_number(c), cell.difference if difference else cell.summary) for c, cell in cells]
+    return [(x, s) for x, s in found if s is not None and s.count and np.isfinite((x, s.mean)).all()]
+
+
+def _number(column: str) -> float:
+    """Where a column stands on the axis; nan where it is no number."""
+    try:
+        return float(column)
+    except ValueError:
+        return float("nan")
+
+
+def _name(table: Table, row: str) -> str:
+    return plain(value(table.axes[0], row))
 
 
 def _line(axis: Axes, points: Sequence[tuple[float, Summary]], label: str, look: Mapping[str, Any]) -> None:
@@ -118,11 +133,12 @@ def _line(axis: Axes, points: Sequence[tuple[float, Summary]], label: str, look:
 
 
 def _style(axis: Axes, table: Table) -> None:
-    ticks = [float(c) for c in table.columns]
+    ticks = [_number(c) for c in table.columns if np.isfinite(_number(c))]
     axis.set_xscale("symlog", linthresh=1, linscale=0.4)
-    axis.set_xticks(ticks, table.columns)
+    axis.set_xticks(ticks, [c for c in table.columns if np.isfinite(_number(c))])
     axis.set_xticks([], minor=True)
-    axis.set_xlim(ticks[0] - 0.15, ticks[-1] * 1.1)
+    if ticks:
+        axis.set_xlim(ticks[0] - 0.15, ticks[-1] * 1.1)
     axis.set(xlabel={"steps": "inner steps", "shots": "K (support utterances)"}.get(table.axes[1], table.axes[1]))
     axis.grid(axis="y", color="0.92")
     axis.set_axisbelow(True)

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from metavox.errors import MetavoxError
-from metavox.report.settings import Config, Maker, read_config, settings, texts_of
+from metavox.report.settings import Config, Maker, derived, read_config, settings, texts_of
 
 Row = Mapping[str, Any]
 Codes = np.ndarray[Any, np.dtype[np.int32]]
@@ -63,7 +63,9 @@ class Results(NamedTuple):
         width = len(algorithm.values)
         found, codes = np.unique(run.codes.astype(np.int64) * width + algorithm.codes, return_inverse=True)
         names = [(int(code) // width, algorithm.values[code % width]) for code in found]
-        return [Maker(run.values[r], a, settings(self.configs[r], a)) for r, a in names], codes.astype(np.int32)
+        configs = self.configs
+        makers = [Maker(run.values[r], a, settings(configs[r], a), derived(configs[r])) for r, a in names]
+        return makers, codes.astype(np.int32)
 
     def present(self, key: str) -> list[str]:
         """The distinct texts of a column that occur, numbers in numerical order, else in order of appearance."""
@@ -157,7 +159,8 @@ class _Builder:
                 for text in dict.fromkeys(texts):
                     known.setdefault(text, len(known))
                 self.parts[name].append(np.fromiter(map(known.__getitem__, texts), np.int32, len(texts)))
-        self.value.append(np.array(table["value"], dtype=np.float64))
+        value = np.array(table["value"], dtype=np.float64)
+        self.value.append(np.where(np.isinf(value), np.nan, value))  # diverged, too
 
     def results(self, configs: Sequence[Config]) -> Results:
         columns = {n: Column(np.concatenate(self.parts[n]), list(known)) for n, known in self.known.items()}
@@ -167,7 +170,7 @@ class _Builder:
 def _read(path: Path) -> dict[str, Sequence[str]] | None:
     """{column: texts} of one file; None, and its name on stderr, where it is no results.csv of train.py or empty."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with the mark that spreadsheets put in front, too
         header, *rows = list(csv.reader(text.splitlines())) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MetavoxError(f"cannot read {path}: {error}; {WAY_OUT}") from error
@@ -178,7 +181,7 @@ def _read(path: Path) -> dict[str, Sequence[str]] | None:
         table: dict[str, Sequence[str]] = dict(zip(header, zip(*rows, strict=True), strict=True))
         np.array(table["value"], dtype=np.float64)
     except ValueError as error:
-        bad = next(i for i, row in enumerate(rows) if len(row) != len(header) or not _is_number(row, header))
+        bad = next((i for i, row in enumerate(rows) if len(row) != len(header) or not _is_number(row, header)), 0)
         raise MetavoxError(f"line {bad + 2} of {path} is cut or no result; {WAY_OUT}") from error
     if not text.endswith("\n"):
         raise MetavoxError(f"{path} ends in the middle of line {len(rows) + 1}; {WAY_OUT}")

@@ -63,7 +63,8 @@ def select(results: Results, question: Question) -> Results:
         if dimension not in question.axes and len(present) > 1:
             raise Mixed(
                 f"cells would mix {dimension} {_listed(present)}; choose one by --where {dimension}={present[-1]}, "
-                f"or show them all by --rows or --columns {dimension}"
+                f"or show them all by --rows or --columns {dimension}",
+                dimension,
             )
     if not len(results.value):
         raise MetavoxError("nothing is left to report; give fewer conditions")

@@ -17,6 +17,7 @@ from metavox.evaluation.statistics import (
     sign_flip_tests,
     summarise_tasks,
 )
+from metavox.report import names
 from metavox.report.results import BUDGET, TOPLINES, Results
 from metavox.report.selection import NEITHER, Question, fixed_settings, higher_is_better, select
 from metavox.report.settings import check_comparable
@@ -60,9 +61,11 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """`cells` by (row, column); `better` says for each column whether high is good, where either is."""
+    """`cells` by (row, column); `better` says for each column whether high is good, where either is. `metric` is None
+    for all metrics; `conditions` hold for all rows; `minus`: the cells are differences from the row `against`."""
 
-    title: str
+    metric: str | None
+    conditions: Mapping[str, str]
     rows: Sequence[str]
     columns: Sequence[str]
     cells: Mapping[tuple[str, str], Cell]
@@ -70,6 +73,25 @@ class Table(NamedTuple):
     axes: tuple[str, str]
     against: str | None
     notes: Sequence[str]
+    minus: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the table shows, in the words of results.csv."""
+        conditions = ", ".join(f"{key} {text}" for key, text in self.conditions.items())
+        what = (self.metric or "all metrics") + (f" ({conditions})" if conditions else "")
+        return what + (f": minus {self.against}, task by task" if self.minus else "")
+
+    @property
+    def caption(self) -> str:
+        """What the table shows, in whole words."""
+        what = names.metric(self.metric) if self.metric else "All metrics"
+        if self.minus:
+            what = f"Difference from {names.value(self.axes[0], str(self.against))}, task by task: {what}"
+        high = set(self.better.values())
+        if self.metric and len(high) == 1:
+            what += f", {'higher' if high.pop() else 'lower'} is better"
+        return ". ".join(part for part in (what, names.conditions(self.conditions)) if part)
 
     def present(self) -> Iterator[tuple[str, str, Cell]]:
         """Row, column and cell, without the empty ones."""
@@ -91,10 +113,9 @@ def make_table(results: Results, question: Question) -> Table:
     shown = dict(zip(columns, metrics if question.columns == "metric" else metrics * len(columns), strict=False))
     better = {column: higher_is_better(m) for column, m in shown.items() if not m.startswith(NEITHER)}
     rows = [r for r in rows if r not in TOPLINES] + [r for r in rows if r in TOPLINES]
-    what = "all metrics" if "metric" in question.axes else metrics[0]
-    conditions = ", ".join(f"{k} {v}" for k, v in fixed_settings(chosen, question).items())
-    title = f"{what} ({conditions})" if conditions else what
-    table = Table(title, rows, columns, cells, better, question.axes, against, notes)
+    what = None if "metric" in question.axes else metrics[0]
+    fixed = fixed_settings(chosen, question)
+    table = Table(what, fixed, rows, columns, cells, better, question.axes, against, notes)
     table = _marked(table) if against is not None else table
     return _with_best(table)._replace(notes=[*_notes(table), *notes])
 
@@ -106,7 +127,7 @@ def _scores(chosen: Results, question: Question) -> tuple[dict[tuple[str, str], 
     for key in keys:
         packed = packed * len(key.values) + key.codes
     cells = keys[0].codes.astype(np.int64) * len(keys[1].values) + keys[1].codes
-    _check_mixtures(chosen, question, cells)
+    together = _check_mixtures(chosen, question, cells)
     _, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
     value = np.bincount(inverse, chosen.value) / counts
     scores: dict[tuple[str, str], Scores] = defaultdict(lambda: defaultdict(dict))
@@ -116,15 +137,18 @@ def _scores(chosen: Results, question: Question) -> tuple[dict[tuple[str, str], 
     off = np.abs(chosen.value - value[inverse])
     differ = off > 1e-6 * np.abs(value[inverse])
     note = "scores of repeated runs (same settings, same seed) lie up to {:.2g} from their mean, which counts"
-    return scores, [note.format(off[differ].max())] if differ.any() else []
+    notes = [note.format(off[differ].max())] if differ.any() else []
+    if together:
+        notes.append(f"together with {' and '.join(question.axes)} these settings change: {', '.join(together[:8])}")
+    return scores, notes
 
 
-def _check_mixtures(chosen: Results, question: Question, cells: np.ndarray[Any, Any]) -> None:
+def _check_mixtures(chosen: Results, question: Question, cells: np.ndarray[Any, Any]) -> list[str]:
     makers, codes = chosen.makers()
     together = defaultdict[int, list[int]](list)
     for cell, maker in np.unique(np.stack([cells, codes]), axis=1).T.tolist():
         together[cell].append(maker)
-    check_comparable(makers, question.axes, list(together.values()))
+    return check_comparable(makers, question.axes, list(together.values()))
 
 
 def _marked(table: Table) -> Table:

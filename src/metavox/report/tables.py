@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from metavox.errors import MetavoxError
@@ -12,6 +12,26 @@ from metavox.report.results import TOPLINES, Results, Row, from_rows
 from metavox.report.selection import Question, select
 from metavox.report.settings import Mixed
 from metavox.report.table import Table, make_table
+
+MOST = 6
+"""Tables of all metrics."""
+
+
+def answer(results: Results, question: Question, given: Collection[str] = ()) -> tuple[Question, list[Table]]:
+    """The tables of `overview`. Where their cells would mix what the question leaves open, that is put on the columns,
+    then on the rows, unless these were `given` ("rows", "columns"); the question as it was answered comes along."""
+    for axis in [name for name in ("columns", "rows") if name not in given]:
+        try:
+            return question, overview(results, question)
+        except Mixed as error:
+            print(
+                f"runs differ in {error.axis}: shown as {axis}; choose others by --{axis} or --where", file=sys.stderr
+            )
+            shown = {axis: error.axis}
+            question = question._replace(
+                rows=shown.get("rows", question.rows), columns=shown.get("columns", question.columns)
+            )
+    return question, overview(results, question)
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
@@ -47,10 +67,23 @@ def overview(results: Results, question: Question) -> list[Table]:
     main = make_table(results, question)
     made = [main, *([differences(main)] if against and len(main.rows) > 1 else [])]
     try:
-        return made if "metric" in question.axes else [*made, all_metrics(results, question)]
+        return made if "metric" in question.axes else [*made, *every_metric(results, question, main)]
     except Mixed as error:
         print(f"no table of all metrics: {error}", file=sys.stderr)
         return made
+
+
+def every_metric(results: Results, question: Question, main: Table) -> list[Table]:
+    """The tables of all metrics: one for each column of the main table, which they have no axis for, but for steps."""
+    values = [[value] for value in main.columns] if question.columns != "steps" else [[]]
+    if len(values) > MOST:
+        print(f"no tables of all metrics for {len(values)} columns; choose some by --where", file=sys.stderr)
+        return []
+    axis = question.columns
+    return [
+        all_metrics(results, question._replace(where={**question.where, **({axis: value} if value else {})}))
+        for value in values
+    ]
 
 
 def all_metrics(results: Results, question: Question) -> Table:
@@ -67,8 +100,7 @@ def differences(table: Table) -> Table:
         if cell.difference is not None
     }
     rows = [row for row in table.rows if any((row, column) in cells for column in table.columns)]
-    title = f"{table.title}: minus {table.against}, task by task"
-    return table._replace(title=title, rows=rows, cells=cells)
+    return table._replace(minus=True, rows=rows, cells=cells)
 
 
 def check_against(results: Results, question: Question) -> None:
