@@ -9,7 +9,6 @@ from torch import nn
 
 from metavox.algorithms.baselines import Scratch
 from metavox.algorithms.cavia import CAVIA
-from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.gradient import InnerLoop, minibatches
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.r2d2 import R2D2
@@ -97,16 +96,6 @@ def test_a_diverged_task_is_counted_and_left_out(name: str) -> None:
     torch.testing.assert_close(
         meta_gradient(build(name), lost), meta_gradient(build(name), others), rtol=1e-4, atol=1e-6
     )
-
-
-def test_a_diverged_replica_task_is_left_out_of_its_replica() -> None:
-    lost, _ = with_a_lost_task("maml")
-    joined = replicated([build("maml", seed=s) for s in (0, 1)])
-    meta_gradient(joined, lost)
-    alone = build("maml", seed=1)
-    meta_gradient(alone, lost.take(slice(3, None)))
-    for stacked, p in zip(joined.parameters(), alone.parameters(), strict=True):
-        torch.testing.assert_close(stacked.grad[1], p.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_a_rate_that_diverges_everywhere_ends_in_one_sentence() -> None:

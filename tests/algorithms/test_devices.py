@@ -38,11 +38,12 @@ def elsewhere(tasks: int) -> TaskBatch:
 
 
 OPTIONS = ("optimizer=momentum", "optimizer=adam", "clip=0.1", "minibatch=2", "tasks_at_once=2", "checkpoint=true")
-STEPS = [(name, model, []) for name in TRAINED for model in SMALL]
+STEPS = [(name, "mlp", []) for name in TRAINED]
 STEPS += [("maml", "mlp", [f"algorithm.inner.{option}"]) for option in OPTIONS]
+SLOW = [pytest.param(name, m, [], marks=pytest.mark.slow) for name in TRAINED for m in SMALL if m != "mlp"]
 
 
-@pytest.mark.parametrize(("name", "model", "options"), STEPS)
+@pytest.mark.parametrize(("name", "model", "options"), [*STEPS, *SLOW])
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of the GRU's windows
 def test_a_meta_step_leaves_nothing_on_the_processor(name: str, model: str, options: list[str]) -> None:
     algorithm = build(name, *options, model=model).to("meta").train()

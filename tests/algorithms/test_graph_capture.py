@@ -12,8 +12,7 @@ from torch._dynamo.utils import counters
 
 from metavox.algorithms.engines.acceleration import graph_capture
 from metavox.algorithms.engines.acceleration.graph_capture import GraphReplay
-from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
-from metavox.algorithms.engines.base import State
+from metavox.algorithms.engines.base import FastWeights
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.errors import ConfigError
@@ -36,7 +35,7 @@ def trained(algorithm: GradientAlgorithm, batches: list[TaskBatch]) -> list[Tens
 
 def programs(algorithm: GradientAlgorithm) -> list[bool]:
     """For every shape met often enough, whether it was recorded."""
-    return [program is not None for program in algorithm._recorder._programs.values()]
+    return [program is not None for program in algorithm._accelerated.replays._programs.values()]
 
 
 def moved(seed: int, tasks: int = 3) -> TaskBatch:
@@ -45,37 +44,29 @@ def moved(seed: int, tasks: int = 3) -> TaskBatch:
     return TaskBatch(*(Pairs(p.x + torch.randn(p.x.shape), p.y, p.mask.flip(0)) for p in batch(tasks)))
 
 
-CASES = [(name, model) for name in TRAINED for model in ("mlp", "conv")] + [("fomaml", "gru"), ("maml", "transformer")]
+QUICK = [(name, "mlp") for name in ("maml", "reptile", "meta_sgd", "cavia", "maml_pp")]
+SLOW = [(name, model) for name in TRAINED for model in ("mlp", "conv") if (name, model) not in QUICK]
+SLOW += [("fomaml", "gru"), ("maml", "transformer")]
 
 
-@pytest.mark.parametrize(("name", "model"), CASES)
+@pytest.mark.parametrize(("name", "model"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)])
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of the GRU's windows
 def test_every_outer_step_has_the_bits_of_the_eager_one(name: str, model: str) -> None:
-    batches = [moved(seed) for seed in range(4)]
+    batches = [moved(seed) for seed in range(3)]  # eager, recorded and replayed, replayed
     eager, replay = (build(name, f"algorithm.inner.record={n}", model=model).train() for n in ("null", "1"))
     for a, b in zip(trained(eager, batches), trained(replay, batches), strict=True):
         assert torch.equal(a, b)
     assert programs(eager) == [] and programs(replay) == [name not in UNRECORDED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["checkpoint=true", "bfloat16=true", "tasks_at_once=2", "minibatch=2", "clip=0.1"])
 def test_options_are_recorded_too(option: str) -> None:
-    batches = [moved(seed) for seed in range(4)]
+    batches = [moved(seed) for seed in range(3)]  # eager, recorded and replayed, replayed
     both = [build("maml", f"algorithm.inner.record={n}", f"algorithm.inner.{option}").train() for n in ("null", "1")]
     for a, b in zip(*(trained(algorithm, batches) for algorithm in both), strict=True):
         assert torch.equal(a, b)
     assert programs(both[1]) == ([True, True] if "at_once" in option else [True])  # shares of 2 and of 1
-
-
-def test_seeds_stacked_are_recorded_together() -> None:
-    batches, found, values = [moved(seed, tasks=4) for seed in range(3)], [], []
-    for record in ("null", "1"):
-        seeds = [build("maml", f"algorithm.inner.record={record}", seed=seed) for seed in (0, 1)]
-        joined = replicated(seeds).train()
-        found.append(trained(joined, batches))
-        values.append(joined.outer_loss(batches[0])[0])
-    assert torch.equal(*values)
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)) and programs(joined) == [True]
 
 
 def test_buffers_and_frozen_parameters_are_read_anew() -> None:
@@ -104,7 +95,7 @@ class Counting(MAML):
         self.calls += 1
         rate = 0.05 * self.factor**self.calls
 
-        def rule(step: int, weights: State, grads: State) -> State:
+        def rule(step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
             return {name: rate * g for name, g in grads.items()}
 
         return rule
@@ -230,6 +221,7 @@ def test_a_compiled_program_that_computes_another_gradient_is_refused(monkeypatc
         build("maml", "algorithm.inner.compile=true").outer_loss(batch())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not which("g++"), reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of torch's compiler, in torch itself
 def test_compiled_it_is_the_same() -> None:

@@ -92,16 +92,19 @@ def test_features_below_an_adapting_head_are_computed_once() -> None:
 
 def test_first_order_keeps_nothing_of_its_inner_steps() -> None:
     tasks, sizes = dense(2, 64), {}
-    for graph in ("first", "second"):
+    for mode in ("first", "second"):
         algorithm = MAML(MLP(3, 3, [16]), InnerLoop())
-        sizes[graph] = [kept(lambda k=k, g=graph, a=algorithm: a.inner_loop(tasks.support, [k], g)) for k in (2, 4)]
+        sizes[mode] = [kept(lambda k=k, m=mode, a=algorithm: a.inner_loop(tasks.support, [k], m)) for k in (2, 4)]
     network = sizes["second"][1] - sizes["second"][0]
     assert network > 2 * 2 * 64 * 16 * 4  # two steps' hidden layers
     assert sizes["first"][1] - sizes["first"][0] < network / 10
 
 
-@pytest.mark.parametrize("model", SMALL)
-@pytest.mark.parametrize("name", TRAINED)
+CASES = [(name, "mlp") for name in TRAINED] + [("maml", model) for model in SMALL if model != "mlp"]
+SLOW = [(name, model) for name in TRAINED for model in SMALL if (name, model) not in CASES]
+
+
+@pytest.mark.parametrize(("name", "model"), [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)])
 def test_options_that_change_no_number(name: str, model: str) -> None:
     """A few tasks at a time (here with a smaller last share), and steps computed twice."""
     tasks = batch(tasks=3, dtype=torch.float64)

@@ -43,12 +43,14 @@ def test_all_tables_are_here() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_li2017_meta_sgd(tmp_path: Path) -> None:
     found = means("li2017_meta_sgd", tmp_path)
     for shots in (5, 20):
         assert found["Meta-SGD", shots, 1] < found["MAML", shots, 1] < 2.6
 
 
+@pytest.mark.slow
 def test_finn2017_sinusoid(tmp_path: Path) -> None:
     """Pretraining sits at its floor of 3.0 before adaptation; MAML goes far below it in one step."""
     found = means("finn2017_sinusoid", tmp_path)
@@ -58,6 +60,7 @@ def test_finn2017_sinusoid(tmp_path: Path) -> None:
     assert found["FOMAML, rate 0.01, torch's initialisation", 10, 1] < 0.7 * found[pretrained, 10, 1]
 
 
+@pytest.mark.slow
 def test_zintgraf2019_cavia(tmp_path: Path) -> None:
     """One context parameter cannot hold amplitude and phase, two can; without a step all sit at the floor."""
     found = means("zintgraf2019_cavia", tmp_path)
@@ -66,6 +69,7 @@ def test_zintgraf2019_cavia(tmp_path: Path) -> None:
     assert found["CAVIA, 2 parameters", 10, 0] == pytest.approx(3.0057, rel=0.15)
 
 
+@pytest.mark.slow
 def test_nichol2018_reptile(tmp_path: Path) -> None:
     """Phases from the whole circle: no predictor without adaptation beats 4.25; Reptile adapts, joint does not."""
     found = means("nichol2018_reptile", tmp_path)
@@ -74,6 +78,7 @@ def test_nichol2018_reptile(tmp_path: Path) -> None:
     assert found["Reptile, tanh", 10, 8] < 0.75 * found["joint SGD, tanh", 10, 8]
 
 
+@pytest.mark.slow
 def test_sinusoid_family(tmp_path: Path) -> None:
     """Every algorithm runs; the ones that solve for the support are ahead from the first meta-batches."""
     found = means("sinusoid_family", tmp_path)
@@ -88,12 +93,12 @@ def test_done_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.Monkey
     paper["scales"]["quick"]["outer"]["iterations"] = 5
     run_paper(paper)
     before = (tmp_path / "results.csv").read_text()
-    (tmp_path / "cells" / "CNP_5.json").unlink()
+    (tmp_path / "cells" / "CNP_5_0.json").unlink()
     ran = []
     whole = runner.run_cell
     monkeypatch.setattr(runner, "run_cell", lambda cell: (ran.append(cell["cell"]), whole(cell))[1])
     run_paper(paper)
-    assert ran == [("CNP", 5)]
+    assert ran == [("CNP", 5, 0)]
 
     def without_time(text: str) -> list[str]:
         return [line.rpartition(",")[0] for line in text.splitlines()]
@@ -101,7 +106,7 @@ def test_done_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.Monkey
     assert without_time((tmp_path / "results.csv").read_text()) == without_time(before)
     paper["methods"]["ridge"]["algorithm"]["strengths"] = [1.0]  # other settings, another cell
     run_paper(paper)
-    assert ran == [("CNP", 5), ("ridge", 5)]
+    assert ran == [("CNP", 5, 0), ("ridge", 5, 0)]
 
 
 def test_values_that_nobody_saw_get_no_verdict(tmp_path: Path) -> None:

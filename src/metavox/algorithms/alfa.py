@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.engines.base import Rule, State
+from metavox.algorithms.engines.base import FastWeights, Rule
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.models.base import Linear, ZeroLinear
@@ -28,12 +28,12 @@ class ALFA(MAML):
         """(1 - b_j) p + a_j g"""
         return self._rule
 
-    def _rule(self, step: int, weights: State, grads: State) -> State:
+    def _rule(self, step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
         means = [v[name].flatten(1).mean(1) for v in (grads, weights) for name in self.names]
         learner_state = torch.stack(means, dim=1).detach()  # [B, 2L]
         factors = 2 * torch.sigmoid(self.generator(learner_state))  # [B, 2L]
         tasks, last = len(learner_state), min(step, self.rates.shape[-1] - 1)
-        a0, b0 = (self.per_task(p, tasks)[..., last] for p in (self.rates, self.decays))  # [B, L]
+        a0, b0 = (p[:, last].expand(tasks, -1) for p in (self.rates, self.decays))  # [B, L]
         a, b = (torch.cat([a0, b0], dim=1) * factors).chunk(2, dim=1)
         return {
             name: (1 - _as(b[:, i], p)) * p + _as(a[:, i], p) * grads[name]

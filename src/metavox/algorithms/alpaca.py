@@ -54,13 +54,13 @@ class ALPaCA(StepFree):
         head = cast(Linear, self.model.head)
         parts = [head.weight, head.bias.unsqueeze(-1)]
         columns = torch.cat(parts if self.linear is None else [PACE * self.linear.weight, *parts], dim=-1)
-        return self.per_task(columns, tasks).mT
+        return columns.expand(tasks, -1, -1).mT
 
     def solve(self, support: Pairs) -> dict[str, Tensor]:
         """The adapted map of each task."""
         z = nn.functional.pad(self.design(support.x), (0, 1), value=1.0)
         y = targets(support) if cast(MappingNetwork, self.model).residual else support.y
-        strength = self.per_task((PACE * self.log_strength).exp(), len(z))
+        strength = (PACE * self.log_strength).exp().expand(len(z), -1)
         w = ridge_around(self.prior(len(z)), z, y, support.mask, strength).mT
         return {"weight": w[..., :-1], "bias": w[..., -1]}
 

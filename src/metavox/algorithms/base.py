@@ -32,7 +32,6 @@ class MetaAlgorithm(nn.Module):
 
     needs_training = True
     limit: ClassVar[float] = EXPLODED
-    replicas: int = 1  # see `algorithms.replicas`
     outer_steps: Tensor
 
     def __init__(self, model: nn.Module, steps: int = 0, engine: str = "vectorised") -> None:
@@ -43,14 +42,8 @@ class MetaAlgorithm(nn.Module):
         self.register_buffer("outer_steps", torch.zeros((), dtype=torch.long))  # so that schedules survive a resume
         self._lost = 0
 
-    def per_task(self, parameter: Tensor, tasks: int) -> Tensor:
-        """A meta-parameter [...] for each task, [B, ...]. Replicas own equal shares of the tasks, in order."""
-        if self.replicas == 1:
-            return parameter.expand(tasks, *parameter.shape)
-        return parameter.repeat_interleave(tasks // self.replicas, dim=0)
-
-    def adaptation_path(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """The adapted state after each number of steps in `at`, in one pass, detached from the graph.
+    def adaptation_path(self, support: Pairs, steps: Sequence[int], lr: float | None = None) -> list[Adapted]:
+        """The adapted state after each number of steps in `steps`, in one pass, detached from the graph.
 
         All tasks of the batch are adapted at once. `lr` replaces the inner learning rate (ConfigError
         where there is none).
@@ -74,9 +67,9 @@ class MetaAlgorithm(nn.Module):
         raise NotImplementedError
 
     def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
-        """The mean of the tasks' losses (summed over replicas), and the losses [B], detached."""
+        """The mean of the tasks' losses, and the losses [B], detached."""
         losses = self.task_losses(batch)
-        return losses.mean() * self.replicas, losses.detach()
+        return losses.mean(), losses.detach()
 
     def outer_loss(self, batch: TaskBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar whose gradient is the algorithm's meta-gradient, and plain numbers to log.
@@ -101,18 +94,18 @@ class MetaAlgorithm(nn.Module):
         return loss, {"diverged": torch.tensor(sum(lost) / len(lost), device=losses.device)}
 
     def _without(self, batch: TaskBatch, lost: Tensor) -> Tensor:
-        """The outer loss of the other tasks, computed afresh: in a backward pass 0 * NaN is NaN, so masking is no way.
+        """The outer loss of the tasks that are not `lost` [B], computed again without the lost ones.
 
-        Lost tasks are replaced by one that converged, with weight 0; where there is none the loss is 0.
+        Weighting a lost task by 0 would not do: its gradient is NaN, and 0 * NaN is NaN. So a task that converged
+        takes its place, with weight 0. Where all tasks are lost, the loss and its gradient are 0.
         """
-        kept = (~lost).view(self.replicas, -1)
-        if not kept.any(1).all():
+        kept = ~lost
+        if not kept.any():
             return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), torch.zeros(()).to(lost.device))
-        rows = torch.arange(len(lost), device=lost.device).view_as(kept)
-        first = rows.gather(1, kept.int().argmax(1, keepdim=True))  # a task that converged, of each replica
-        rows = torch.where(kept, rows, first).flatten()
-        losses = self.task_losses(batch.take(rows))
-        return (losses.view_as(kept) * kept).sum(1).div(kept.sum(1)).sum()
+        rows = torch.arange(len(lost), device=lost.device)
+        converged = kept.int().argmax(0)
+        losses = self.task_losses(batch.take(torch.where(kept, rows, converged)))
+        return (losses * kept).sum() / kept.sum()
 
 
 class StepFree(MetaAlgorithm):
@@ -124,18 +117,18 @@ class StepFree(MetaAlgorithm):
         """What a voice consists of, by name, each [B, ...]."""
         raise NotImplementedError
 
-    def adaptation_path(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+    def adaptation_path(self, support: Pairs, steps: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """The same for every number of steps. Raises ConfigError when given an `lr`."""
-        check_steps(at)
+        check_steps(steps)
         if lr is not None:
             name = self.title or type(self).__name__
             raise ConfigError(f"{name} has no inner learning rate to replace: leave lr out.")
         with torch.no_grad():
             adapted = self.fit(support)
-        return [adapted for _ in at]
+        return [adapted for _ in steps]
 
 
-def check_steps(at: Sequence[int]) -> None:
-    """Raises ConfigError unless `at` holds at least one number of steps and none below zero."""
-    if not at or min(at) < 0:
-        raise ConfigError(f"Inner steps {list(at)}: give at least one number, and none below 0.")
+def check_steps(steps: Sequence[int]) -> None:
+    """Raises ConfigError unless `steps` holds at least one number of steps and none below zero."""
+    if not steps or min(steps) < 0:
+        raise ConfigError(f"Inner steps {list(steps)}: give at least one number, and none below 0.")

@@ -1,10 +1,9 @@
 """CAVIA (Zintgraf et al. 2019, arXiv 1810.03642)."""
 
-import torch
 from torch import nn
 
 from metavox.algorithms.context import context_of
-from metavox.algorithms.engines.base import State
+from metavox.algorithms.engines.base import FastWeights
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.errors import ConfigError
@@ -24,7 +23,7 @@ class CAVIA(MAML):
         self.names = ["context"]
         context.requires_grad_(False)  # c_0 stays 0
 
-    def start(self, tasks: int) -> State:
+    def start(self, tasks: int) -> FastWeights:
         """Zeros [B, C]: theta has no say in where the context starts."""
-        context = self.per_task(self.model.get_parameter("context"), tasks)
-        return {"context": torch.zeros_like(context).requires_grad_()}
+        context = self.model.get_parameter("context")
+        return {"context": context.new_zeros(tasks, *context.shape).requires_grad_()}

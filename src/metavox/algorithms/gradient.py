@@ -1,19 +1,18 @@
 """What all algorithms with an inner loop of gradient steps share; their options are written here once."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm, check_steps
-from metavox.algorithms.engines.acceleration.chunks import chunk_size, split_tasks, sum_chunks
-from metavox.algorithms.engines.acceleration.graph_capture import Computed, GraphReplay
-from metavox.algorithms.engines.base import GradientMode, Optimizer, Options, Rule, State
+from metavox.algorithms.engines.acceleration.outer import AcceleratedMeanLoss
+from metavox.algorithms.engines.base import FastWeights, GradientMode, Optimizer, Options, Rule
 from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
@@ -30,7 +29,7 @@ class InnerLoop:
     them twice; `bfloat16` takes the inner steps' matrix products in half precision; `tasks_at_once` in training is how
     many tasks go through the whole inner loop together (None: what a processor's cache can use, on a GPU all);
     `record` batches of a shape, and the operations of the meta-gradient are replayed without autograd, to the same
-    bits (`recording`; None: never); `compile` hands them to torch.compile, from the first one on.
+    bits (`engines.acceleration`; None: never); `compile` hands them to torch.compile, from the first one on.
     """
 
     lr: float = 0.1
@@ -50,11 +49,15 @@ class InnerLoop:
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("test_steps", 0), ("minibatch", 1), ("tasks_at_once", 1), ("record", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"Inner {name}={value}: give {least} or more.")
+            if value is None and name != "steps":
+                continue
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"Inner {name}={value}: give {least} or more, a whole number.")
         for name in ("lr", "clip"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is None and name == "clip":
+                continue
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise ConfigError(f"Inner {name}={value}: give a number above 0.")
         if self.compile and self.engine != "vectorised":
             raise ConfigError("inner.compile is for engine=vectorised: leave it at false.")
@@ -77,12 +80,14 @@ class GradientAlgorithm(MetaAlgorithm):
     def __init__(self, model: nn.Module, inner: InnerLoop) -> None:
         super().__init__(model, inner.steps if inner.test_steps is None else inner.test_steps, inner.engine)
         self.inner, self.options = inner, Options(inner.clip, inner.checkpoint, inner.bfloat16)
-        self.names, self._recorder = matching(model, inner.adapts), GraphReplay(inner.replayed_after, inner.compile)
+        self.names = matching(model, inner.adapts)
+        self._accelerated = AcceleratedMeanLoss(inner.tasks_at_once, inner.replayed_after, inner.compile)
         self.register_buffer("inner_lr", torch.tensor(float(inner.lr)))
 
-    def start(self, tasks: int) -> State:
+    def start(self, tasks: int) -> FastWeights:
         """The fast weights before the first step, [B, ...]: theta for every task."""
-        return {name: self.per_task(self.model.get_parameter(name), tasks) for name in self.names}
+        theta = {name: self.model.get_parameter(name) for name in self.names}
+        return {name: p.expand(tasks, *p.shape) for name, p in theta.items()}
 
     def rate(self, lr: float | None) -> Tensor:
         """The inner learning rate, replaced by `lr` where given."""
@@ -96,12 +101,12 @@ class GradientAlgorithm(MetaAlgorithm):
     def inner_loop(
         self,
         support: Pairs,
-        at: Sequence[int],
-        graph: GradientMode,
+        steps: Sequence[int],
+        mode: GradientMode,
         lr: float | None = None,
         minibatch: int | None = None,
-    ) -> list[State]:
-        """The fast weights after each number of steps in `at`; `minibatch` rows of the support in each, all if None."""
+    ) -> list[FastWeights]:
+        """The fast weights after each number of steps in `steps`; a step sees `minibatch` support rows (None: all)."""
         start, update, rows = self.start(len(support.x)), self.update(lr), minibatches(support, minibatch)
         if not isinstance(update, Optimizer) and self.inner.optimizer != "sgd":
             raise ConfigError(
@@ -109,46 +114,21 @@ class GradientAlgorithm(MetaAlgorithm):
                 f"not {self.inner.optimizer}."
             )
         with torch.enable_grad():
-            return self.engine.inner_loop(self.model, start, rows, update, at, graph, self.options)
+            return self.engine.inner_loop(self.model, start, rows, update, steps, mode, self.options)
 
     def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
-        """See `MetaAlgorithm.mean_loss`; replayed, and a few tasks at a time, where that is faster or was asked for."""
-        if not torch.is_grad_enabled():
-            return super().mean_loss(batch)
-        tasks, state = len(batch.support.x), [*self.parameters(), *self.buffers()]
-        parts = split_tasks(batch, self._at_once(batch))  # of one size, the last perhaps of another
-        replays = {n: self._replay(part, tasks, state) for n, part in {len(p.support.x): p for p in parts}.items()}
-        if len(parts) == 1 and replays[tasks] is None:
-            return super().mean_loss(batch)
-        found = ((replays[len(p.support.x)] or partial(self._computed, tasks))(p) for p in parts)
-        return sum_chunks(found, [p for p in state if p.requires_grad])
+        """See `MetaAlgorithm.mean_loss`; the same by `engines.acceleration` where that saves time or memory."""
+        found = self._accelerated(self, batch) if torch.is_grad_enabled() else None
+        return found or super().mean_loss(batch)
 
-    def _at_once(self, batch: TaskBatch) -> int:
-        """How many tasks go through the inner loop together."""
-        tasks = len(batch.support.x)
-        if self.replicas > 1:  # a share would hold the tasks of some of them
-            return tasks
-        return min(tasks, self.inner.tasks_at_once or chunk_size(batch, self.inner.compile))
-
-    def _replay(self, share: TaskBatch, tasks: int, state: Sequence[Tensor]) -> Callable[[TaskBatch], Computed] | None:
-        modes = tuple(module.training for module in self.modules())
-        return self._recorder.find(partial(self._computed, tasks), state, share, tasks, modes, self.replicas)
-
-    def _computed(self, tasks: int, share: TaskBatch) -> Computed:
-        """A share's part in the mean over all tasks."""
-        losses = self.task_losses(share)
-        learned = [p for p in self.parameters() if p.requires_grad]
-        part = losses.sum() / tasks * self.replicas
-        return [losses.detach(), part.detach(), *torch.autograd.grad(part, learned, allow_unused=True)]
-
-    def adaptation_path(self, support: Pairs, at: Sequence[int], lr: float | None = None) -> list[Adapted]:
+    def adaptation_path(self, support: Pairs, steps: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.adaptation_path`."""
-        check_steps(at)
+        check_steps(steps)
         if lr is not None and self.inner_lr is None:
             raise ConfigError(f"{type(self).__name__} learns its inner rates: leave lr out.")
         if lr is not None and not lr > 0:
             raise ConfigError(f"Inner learning rate {lr}: give a number above 0.")
-        return [{n: p.detach() for n, p in state.items()} for state in self.inner_loop(support, at, "detached", lr)]
+        return [{n: p.detach() for n, p in state.items()} for state in self.inner_loop(support, steps, "detached", lr)]
 
 
 def twice_differentiable() -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.engines.base import Rule, State
+from metavox.algorithms.engines.base import FastWeights, Rule
 from metavox.algorithms.gradient import GradientAlgorithm, InnerLoop, twice_differentiable
 from metavox.errors import ConfigError
 from metavox.tasks.batch import TaskBatch
@@ -27,9 +27,9 @@ class IMAML(GradientAlgorithm):
     def update(self, lr: float | None) -> Rule:
         """a (g + lam (p - theta))"""
         rate = self.rate(lr)
-        theta: State = {}
+        theta: FastWeights = {}
 
-        def rule(step: int, weights: State, grads: State) -> State:
+        def rule(step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
             if step == 0:
                 theta.update(weights)
             return {name: rate * (g + self.strength * (weights[name] - theta[name])) for name, g in grads.items()}

@@ -23,7 +23,7 @@ class MAML(GradientAlgorithm):
             raise ConfigError(f"Unknown derivative order {order!r}: use one of {', '.join(ORDERS)}.")
         self.order, self.first_order_steps = order, first_order_steps
 
-    def graph(self) -> GradientMode:
+    def gradient_mode(self) -> GradientMode:
         """The derivative order of this outer step."""
         if self.order == "first" or (self.order == "annealed" and self.outer_steps < self.first_order_steps):
             return "first"
@@ -32,5 +32,6 @@ class MAML(GradientAlgorithm):
     def task_losses(self, batch: TaskBatch) -> Tensor:
         """[B]: L_Q(p_k)"""
         with twice_differentiable():
-            (fast,) = self.inner_loop(batch.support, [self.inner.steps], self.graph(), minibatch=self.inner.minibatch)
+            mode, minibatch = self.gradient_mode(), self.inner.minibatch
+            (fast,) = self.inner_loop(batch.support, [self.inner.steps], mode, minibatch=minibatch)
             return self.losses(fast, batch.query)

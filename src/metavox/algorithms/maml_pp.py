@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.engines.base import Optimizer, Rule, State
+from metavox.algorithms.engines.base import FastWeights, Optimizer, Rule
 from metavox.algorithms.gradient import InnerLoop, twice_differentiable
 from metavox.algorithms.maml import MAML
 from metavox.tasks.batch import TaskBatch
@@ -38,11 +38,11 @@ class MAMLpp(MAML):
         """a_{l,j} g, or the named optimiser where the rates are not learned."""
         return self._rule if len(self.rates) else super().update(lr)
 
-    def _rule(self, step: int, weights: State, grads: State) -> State:
-        amounts: State = {}
+    def _rule(self, step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
+        amounts: FastWeights = {}
         for name, rates in zip(self.names, self.rates, strict=True):
             g = grads[name]
-            rate = self.per_task(rates, len(g))[:, min(step, rates.shape[-1] - 1)]  # [B]
+            rate = rates[min(step, len(rates) - 1)].expand(len(g))  # [B]
             amounts[name] = rate.view(-1, *[1] * (g.dim() - 1)) * g
         return amounts
 
@@ -61,6 +61,6 @@ class MAMLpp(MAML):
         weighted = [(j + 1, w) for j, w in enumerate(self.importance()) if w > 0]
         with twice_differentiable():
             at = [j for j, _ in weighted]
-            states = self.inner_loop(batch.support, at, self.graph(), minibatch=self.inner.minibatch)
+            states = self.inner_loop(batch.support, at, self.gradient_mode(), minibatch=self.inner.minibatch)
             losses = [w * self.losses(fast, batch.query) for fast, (_, w) in zip(states, weighted, strict=True)]
         return torch.stack(losses).sum(0)

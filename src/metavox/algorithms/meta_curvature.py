@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from metavox.algorithms.engines.base import Rule, State
+from metavox.algorithms.engines.base import FastWeights, Rule
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 
@@ -24,7 +24,7 @@ class MetaCurvature(MAML):
         """a M g"""
         rate = self.rate(lr)
 
-        def rule(step: int, weights: State, grads: State) -> State:
+        def rule(step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
             return {n: rate * self._curved(grads[n], f) for n, f in zip(self.names, self.factors, strict=True)}
 
         return rule
@@ -32,5 +32,5 @@ class MetaCurvature(MAML):
     def _curved(self, g: Tensor, factors: nn.Module) -> Tensor:
         for axis, factor in enumerate(factors.parameters(), start=1):
             moved = g.movedim(axis, 1)  # [B, size, ...]
-            g = (self.per_task(factor, len(g)) @ moved.reshape(*moved.shape[:2], -1)).view(moved.shape).movedim(1, axis)
+            g = (factor.expand(len(g), -1, -1) @ moved.reshape(*moved.shape[:2], -1)).view(moved.shape).movedim(1, axis)
         return g

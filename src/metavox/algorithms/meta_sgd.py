@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from metavox.algorithms.engines.base import Rule, State
+from metavox.algorithms.engines.base import FastWeights, Rule
 from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 
@@ -31,11 +31,11 @@ class MetaSGD(MAML):
         """alpha (.) g"""
         return self._rule
 
-    def _rule(self, step: int, weights: State, grads: State) -> State:
+    def _rule(self, step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
         if step >= max(self.inner.steps, 1) and not self._warned:
             self._warned = True
             log.warning(
                 "Meta-SGD learned its rates for %d inner steps; more of them usually diverge.", self.inner.steps
             )
         rates = zip(self.names, self.alpha, strict=True)
-        return {name: self.per_task(alpha, len(grads[name])) * grads[name] for name, alpha in rates}
+        return {name: alpha * grads[name] for name, alpha in rates}

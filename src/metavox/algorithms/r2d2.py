@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metavox.algorithms.base import Adapted, StepFree
 from metavox.algorithms.closed_form import network_with_head, ridge
-from metavox.algorithms.engines.base import State
+from metavox.algorithms.engines.base import FastWeights
 from metavox.models.base import MappingNetwork
 from metavox.tasks.batch import Pairs, TaskBatch
 
@@ -31,12 +31,12 @@ class R2D2(StepFree):
         """A head."""
         return self.solve(support)
 
-    def solve(self, support: Pairs) -> State:
+    def solve(self, support: Pairs) -> FastWeights:
         """The ridge solution as the weights of the head, each [B, ...]."""
         model = cast(MappingNetwork, self.model)
         z = model.features(support.x.flatten(0, 1)).unflatten(0, support.x.shape[:2])  # [B, K, T, H]
         y = support.y - support.x if model.residual else support.y
-        weight, bias = ridge(z, y, support.mask, self.per_task(self.log_strength.exp(), len(z)))
+        weight, bias = ridge(z, y, support.mask, self.log_strength.exp().expand(len(z)))
         return {"head.weight": weight, "head.bias": bias}
 
     def task_losses(self, batch: TaskBatch) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an inner-loop engine is: it runs the network for B tasks at once and descends on their support losses."""
+"""The protocol of inner-loop engines: an engine runs the network for B tasks and adapts it on their support sets."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -7,14 +7,15 @@ from torch import Tensor, nn
 
 from metavox.tasks.batch import Pairs
 
-State = dict[str, Tensor]
+FastWeights = dict[str, Tensor]
 """Fast weights by parameter name, each [B, ...]."""
 
-Rule = Callable[[int, State, State], State]
-"""(step, weights, their gradients) -> what to subtract from the weights."""
+Rule = Callable[[int, FastWeights, FastWeights], FastWeights]
+"""(step, fast weights, their gradients) -> what to subtract from the weights."""
 
 GradientMode = Literal["second", "first", "detached"]
-"""How the result depends on where it started: through every derivative, with each gradient taken as a constant, not."""
+"""`second`: backpropagate through the inner steps. `first`: treat the inner gradients as constants. `detached`: keep no
+graph."""
 
 
 class Optimizer(NamedTuple):
@@ -25,10 +26,10 @@ class Optimizer(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Of a descent; see `gradient.InnerLoop`."""
+    """Options of the inner loop; see `gradient.InnerLoop`."""
 
-    clip: float | None = None  # the greatest norm of a task's gradient, over all fast weights
-    checkpoint: bool = False  # keep the weights of each step and nothing else: the rest is computed twice
+    clip: float | None = None  # the largest norm of a task's gradient, over all fast weights
+    checkpoint: bool = False  # keep no activations of a step: the backward pass computes them again
     bfloat16: bool = False  # matrix products of the inner steps in half precision
 
 
@@ -38,27 +39,27 @@ PLAIN = Options()
 class Engine(Protocol):
     name: str
 
-    def forward(self, model: nn.Module, fast: State, x: Tensor) -> Tensor:
+    def forward(self, model: nn.Module, fast: FastWeights, x: Tensor) -> Tensor:
         """x [B, K, T, Dx] -> y_hat [B, K, T, Dy], task b by the model with the fast weights [b] in place of its own."""
 
     def inner_loop(
         self,
         model: nn.Module,
-        start: State,
+        start: FastWeights,
         support: Callable[[int], Pairs],
         update: Rule | Optimizer,
-        at: Sequence[int],
-        graph: GradientMode,
+        steps: Sequence[int],
+        mode: GradientMode,
         options: Options = PLAIN,
-    ) -> list[State]:
-        """Steps down each task's mean squared error from `start`; the weights after each number of steps in `at`.
+    ) -> list[FastWeights]:
+        """The fast weights after each number of gradient steps in `steps`, from `start`, on the mean squared error.
 
-        `support(step)` gives the pairs of a step. Raises ConfigError, naming the other engine, for what this one cannot
-        run.
+        `support(step)` gives the pairs [B, K, T, D] of a step. Raises ConfigError, naming the other engine, for what
+        this one cannot run.
         """
 
 
-def clip_gradient(grads: State, limit: float | None) -> State:
+def clip_gradient(grads: FastWeights, limit: float | None) -> FastWeights:
     """Each task's gradient scaled down to norm `limit` where it is longer (norm over all fast weights)."""
     if limit is None:
         return grads

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metavox.algorithms.engines.base import PLAIN, GradientMode, Optimizer, Options, Rule, State, clip_gradient
+from metavox.algorithms.engines.base import PLAIN, FastWeights, GradientMode, Optimizer, Options, Rule, clip_gradient
 from metavox.algorithms.engines.optimizers import BETAS
 from metavox.algorithms.loss import masked_mse
 from metavox.errors import ConfigError
@@ -32,33 +32,33 @@ class Higher:
 
     name = "higher"
 
-    def forward(self, model: nn.Module, fast: State, x: Tensor) -> Tensor:
+    def forward(self, model: nn.Module, fast: FastWeights, x: Tensor) -> Tensor:
         """See `Engine.forward`."""
-        return torch.stack([functional_call(model, task_state(fast, b), (x[b],)) for b in range(len(x))])
+        return torch.stack([functional_call(model, task_weights(fast, b), (x[b],)) for b in range(len(x))])
 
     def inner_loop(
         self,
         model: nn.Module,
-        start: State,
+        start: FastWeights,
         support: Callable[[int], Pairs],
         update: Rule | Optimizer,
-        at: Sequence[int],
-        graph: GradientMode,
+        steps: Sequence[int],
+        mode: GradientMode,
         options: Options = PLAIN,
-    ) -> list[State]:
+    ) -> list[FastWeights]:
         """See `Engine.inner_loop`."""
         if options.checkpoint or options.bfloat16:
             raise ConfigError("inner.checkpoint and inner.bfloat16 are for engine=vectorised: leave them at false.")
         runs = []
         for b in range(len(support(0).x)):
             rows = partial(_row, support, b)
-            runs.append(_one_task(model, task_state(start, b), rows, update, at, graph, options.clip))
-        return [{name: torch.stack([run[i][name] for run in runs]) for name in start} for i in range(len(at))]
+            runs.append(_one_task(model, task_weights(start, b), rows, update, steps, mode, options.clip))
+        return [{name: torch.stack([run[i][name] for run in runs]) for name in start} for i in range(len(steps))]
 
 
-def task_state(state: State, task: int) -> State:
+def task_weights(fast: FastWeights, task: int) -> FastWeights:
     """The weights of one task, without the task axis."""
-    return {name: p[task] for name, p in state.items()}
+    return {name: p[task] for name, p in fast.items()}
 
 
 def _row(support: Callable[[int], Pairs], task: int, step: int) -> Pairs:
@@ -67,44 +67,44 @@ def _row(support: Callable[[int], Pairs], task: int, step: int) -> Pairs:
 
 def _one_task(
     model: nn.Module,
-    start: State,
+    start: FastWeights,
     support: Callable[[int], Pairs],
     update: Rule | Optimizer,
-    at: Sequence[int],
-    graph: GradientMode,
+    steps: Sequence[int],
+    mode: GradientMode,
     clip: float | None,
-) -> list[State]:
+) -> list[FastWeights]:
     own = dict(model.named_parameters())
     names = list(own)
     optimizer = _torch_optimizer(update, [own[name] for name in start])
-    tracked = graph != "detached"
+    tracked = mode != "detached"
     with higher.innerloop_ctx(model, optimizer, copy_initial_weights=False, track_higher_grads=tracked) as (net, inner):
         first = start if tracked else {name: p.detach().requires_grad_() for name, p in start.items()}
         net.update_params([first.get(name, p) for name, p in zip(names, net.fast_params, strict=True)])
         found = {0: start}
-        for step in range(max(at)):
+        for step in range(max(steps)):
             weights = {name: p for name, p in zip(names, net.fast_params, strict=True) if name in start}
             pairs = support(step)
             loss = masked_mse(net(pairs.x[0]).unsqueeze(0), pairs.y, pairs.mask)[0]
-            after = inner.step(loss, grad_callback=_callback(names, step, weights, update, graph, clip))
-            if step + 1 in at:
+            after = inner.step(loss, grad_callback=_callback(names, step, weights, update, mode, clip))
+            if step + 1 in steps:
                 found[step + 1] = {name: p for name, p in zip(names, after, strict=True) if name in start}
-    states = [found[step] for step in at]
-    return states if tracked else [{name: p.detach() for name, p in state.items()} for state in states]
+    reached = [found[step] for step in steps]
+    return reached if tracked else [{name: p.detach() for name, p in fast.items()} for fast in reached]
 
 
 def _callback(
-    names: list[str], step: int, weights: State, update: Rule | Optimizer, graph: GradientMode, clip: float | None
+    names: list[str], step: int, weights: FastWeights, update: Rule | Optimizer, mode: GradientMode, clip: float | None
 ) -> Callable[[Sequence[Tensor | None]], list[Tensor | None]]:
     """Clips, makes first order, and lets the rule turn the gradients into what the optimiser subtracts."""
 
     def callback(all_grads: Sequence[Tensor | None]) -> list[Tensor | None]:
         by_name = dict(zip(names, all_grads, strict=True))
-        grads: State = {}
+        grads: FastWeights = {}
         for name, p in weights.items():
             g = by_name[name]
             grads[name] = (torch.zeros_like(p) if g is None else g).unsqueeze(0)
-        if graph == "first":
+        if mode == "first":
             grads = {name: g.detach() for name, g in grads.items()}
         grads = clip_gradient(grads, clip)
         if not isinstance(update, Optimizer):

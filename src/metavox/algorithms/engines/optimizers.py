@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from metavox.algorithms.engines.base import Rule, State
+from metavox.algorithms.engines.base import FastWeights, Rule
 
 BETAS = (0.0, 0.999)
 """Of the inner Adam. No first moment: an inner loop is too short for one (Nichol et al. 2018)."""
@@ -18,9 +18,9 @@ def sgd(lr: Tensor) -> Rule:
 
 def momentum(lr: Tensor) -> Rule:
     """a * v,  v <- 0.9 v + g"""
-    velocity: State = {}
+    velocity: FastWeights = {}
 
-    def rule(step: int, weights: State, grads: State) -> State:
+    def rule(step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
         for name, g in grads.items():
             velocity[name] = 0.9 * velocity[name] + g if name in velocity else g
         return {name: lr * velocity[name] for name in grads}
@@ -30,10 +30,10 @@ def momentum(lr: Tensor) -> Rule:
 
 def adam(lr: Tensor) -> Rule:
     """a * sqrt(1 - b^j) * g / (sqrt(s) + eps),  s <- b s + (1 - b) g^2  (the paper's efficient form, as in `higher`)"""
-    squares: State = {}
+    squares: FastWeights = {}
     beta = BETAS[1]
 
-    def rule(step: int, weights: State, grads: State) -> State:
+    def rule(step: int, weights: FastWeights, grads: FastWeights) -> FastWeights:
         for name, g in grads.items():
             squares[name] = beta * squares.get(name, 0.0) + (1 - beta) * g * g
         rate = lr * (1 - beta ** (step + 1)) ** 0.5

@@ -15,13 +15,11 @@ import hydra
 import torch
 
 from metavox.algorithms.base import MetaAlgorithm
-from metavox.algorithms.engines.acceleration.stacked_seeds import replicated
 from metavox.algorithms.loss import diverged
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
 from metavox.experiments.papers.table import write_tables
 from metavox.models.mlp import MLP
-from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.workers import parallel_map
 
@@ -35,8 +33,8 @@ TEST_SEED = 1_000_000  # of the test tasks: the same for every method and every 
 def run_paper(paper: Any) -> Path:
     """Runs what is missing of a table's cells, on all cores; returns the folder of `table.md` and `results.csv`.
 
-    `paper` holds plain values: see conf/experiment/paper. A cell is a method trained at one number of shots, over all
-    seeds; its result is one small file, so that an interrupted run loses only the cells in hand. A cell whose settings
+    `paper` holds plain values: see conf/experiment/paper. A cell is a method trained at one number of shots with one
+    seed; its result is one small file, so that an interrupted run loses only the cells in hand. A cell whose settings
     have changed is run again.
     """
     if paper["scale"] not in paper["scales"]:
@@ -44,7 +42,10 @@ def run_paper(paper: Any) -> Path:
     settings = {**paper, **paper["scales"][paper["scale"]]}
     folder = Path(paper["output"])
     cells = [
-        {**settings, "cell": (m, k)} for m in settings.get("only", settings["methods"]) for k in settings["train_shots"]
+        {**settings, "cell": (method, shots, seed)}
+        for method in settings.get("only", settings["methods"])
+        for shots in settings["train_shots"]
+        for seed in range(settings["seeds"])
     ]
     missing = [cell for cell in cells if not _rows(folder, cell)]
     log.info("%s: %d cells, %d to run", paper["name"], len(cells), len(missing))
@@ -58,14 +59,14 @@ def run_paper(paper: Any) -> Path:
 
 
 def _file(folder: Path, cell: Plain) -> Path:
-    method, shots = cell["cell"]
+    method, shots, seed = cell["cell"]
     slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in method)
-    return folder / "cells" / f"{slug}_{shots}.json"
+    return folder / "cells" / f"{slug}_{shots}_{seed}.json"
 
 
 def _identity(cell: Plain) -> dict[str, Any]:
     """All that a cell's result depends on, as plain JSON values."""
-    keys = ("outer", "tasks", "model", "queries", "test", "seeds", "cell")
+    keys = ("outer", "tasks", "model", "queries", "test", "cell")
     return json.loads(json.dumps({"method": cell["methods"][cell["cell"][0]], **{key: cell[key] for key in keys}}))
 
 
@@ -77,21 +78,19 @@ def _rows(folder: Path, cell: Plain) -> list[dict[str, Any]]:
 
 
 def run_cell(cell: Plain) -> list[dict[str, Any]]:
-    """Trains one method at one number of shots with all seeds at once; a row for each seed, test shots and steps."""
+    """Trains one method at one number of shots with one seed; a row for each number of test shots and of steps."""
     torch.set_num_threads(1)
-    name, shots = cell["cell"]
+    name, shots, seed = cell["cell"]
     method = cell["methods"][name]
     began = time.process_time()
-    algorithm = replicated([build(cell, method, seed) for seed in range(cell["seeds"])])
+    algorithm = build(cell, method, seed)
     if algorithm.needs_training:
-        train(
-            algorithm, cell, {**cell["outer"], **method.get("outer", {})}, shots, method.get("queries", cell["queries"])
-        )
+        train(algorithm, cell, method)
     seconds = round(time.process_time() - began, 1)
     rows = []
     for test_shots in [shots] if cell["test"]["shots"] == "train" else cell["test"]["shots"]:
         rows += test(algorithm, cell, test_shots, method.get("steps", cell["test"]["steps"]))
-    return [{"method": name, "train_shots": shots, **row, "seconds": seconds} for row in rows]
+    return [{"method": name, "train_shots": shots, "seed": seed, **row, "seconds": seconds} for row in rows]
 
 
 def build(cell: Plain, method: Plain, seed: int) -> MetaAlgorithm:
@@ -107,9 +106,11 @@ def build(cell: Plain, method: Plain, seed: int) -> MetaAlgorithm:
     return hydra.utils.instantiate(arguments, model=MLP(1, 1, **network), _convert_="all")
 
 
-def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int, queries: int) -> None:
-    """Meta-trains all replicas, each on the tasks of its own seed."""
-    sources = [SinusoidTasks(**cell["tasks"], seed=seed) for seed in range(algorithm.replicas)]
+def train(algorithm: MetaAlgorithm, cell: Plain, method: Plain) -> None:
+    """Meta-trains on the tasks of the cell's seed, as the method or else the table says."""
+    _, shots, seed = cell["cell"]
+    outer, queries = {**cell["outer"], **method.get("outer", {})}, method.get("queries", cell["queries"])
+    source = SinusoidTasks(**cell["tasks"], seed=seed)
     parameters = [p for p in algorithm.parameters() if p.requires_grad]
     adam = outer.get("optimizer", "adam") == "adam"
     optimizer = (
@@ -119,8 +120,7 @@ def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int, queri
     for index in range(iterations):
         if outer.get("anneal"):  # linearly to 0
             optimizer.param_groups[0]["lr"] = outer["lr"] * (1 - index / iterations)
-        batch = concatenate([s.batch(index, outer["tasks"], shots, queries) for s in sources])
-        loss, _ = algorithm.outer_loss(batch)
+        loss, _ = algorithm.outer_loss(source.batch(index, outer["tasks"], shots, queries))
         optimizer.zero_grad()
         loss.backward()
         if outer.get("clip"):
@@ -128,30 +128,18 @@ def train(algorithm: MetaAlgorithm, cell: Plain, outer: Plain, shots: int, queri
         optimizer.step()
 
 
-def concatenate(batches: list[TaskBatch]) -> TaskBatch:
-    """The tasks of several batches as one."""
-    if len(batches) == 1:
-        return batches[0]
-    return TaskBatch(*(Pairs(*(torch.cat(t) for t in zip(*p, strict=True))) for p in zip(*batches, strict=True)))
-
-
 def test(algorithm: MetaAlgorithm, cell: Plain, shots: int, steps: list[int]) -> list[dict[str, Any]]:
-    """Query losses of unseen tasks after each number of steps: [seed, shots, steps, losses] as rows."""
+    """The query losses of unseen tasks, summed up, as a row for each number of steps."""
     algorithm.eval()
     source, settings, chunk = SinusoidTasks(**cell["tasks"], seed=TEST_SEED), cell["test"], 200
     losses: dict[int, list[torch.Tensor]] = {step: [] for step in steps}
     for index in range(-(-settings["tasks"] // chunk)):
         tasks = min(chunk, settings["tasks"] - index * chunk)
         batch = source.batch(index, tasks, shots, settings["queries"], settings.get("even", False))
-        batch = concatenate([batch] * algorithm.replicas)
         for step, adapted in zip(steps, algorithm.adaptation_path(batch.support, steps), strict=True):
             with torch.no_grad():
-                losses[step].append(algorithm.losses(adapted, batch.query).view(algorithm.replicas, -1))
-    rows = []
-    for step in steps:
-        for seed, values in enumerate(torch.cat(losses[step], dim=1)):
-            rows.append({"seed": seed, "shots": shots, "steps": step, **summary(values)})
-    return rows
+                losses[step].append(algorithm.losses(adapted, batch.query))
+    return [{"shots": shots, "steps": step, **summary(torch.cat(losses[step]))} for step in steps]
 
 
 def summary(losses: torch.Tensor) -> dict[str, float | int]:

@@ -93,11 +93,11 @@ def _number(value: float) -> str:
 
 
 def _legend(paper: Mapping[str, Any], rows: Sequence[Row], printed: Any) -> list[str]:
-    cells = {(row["method"], row["train_shots"]): row["seconds"] for row in rows}
+    cells = {(row["method"], row["train_shots"], row["seed"]): row["seconds"] for row in rows}
     marks = sorted({p["seen"] for p in printed})
     return [
         f"Made by `{paper['command']}`. Scale {paper['scale']}: {len({row['seed'] for row in rows})} seeds; "
-        f"{sum(cells.values()) / 60:.0f} minutes of one core for training, all seeds of a cell together. "
+        f"{sum(cells.values()) / 60:.0f} minutes of one core for training all of them. "
         "n is seeds x test tasks, the same tasks for every method and seed.",
         "The mean is over all tasks, also the diverged (loss above 1000 or no number); the interval is over tasks.",
         *(f"{mark}: {SEEN[mark]}." for mark in marks),
