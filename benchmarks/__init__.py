@@ -1,6 +1,5 @@
 """Programs that measure; see docs/performance.md."""
 
-from metavox.workers import freed_memory_is_kept, threads_wait_briefly
+from metavox.runtime import prepare_process
 
-threads_wait_briefly()  # as in training, before any of them loads torch
-freed_memory_is_kept()
+prepare_process()  # as in training, before any of them loads torch

@@ -26,9 +26,9 @@ from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.algorithms.reptile import Reptile
 from metavox.learner.ddp import reduce_loss
+from metavox.runtime import end_ddp
 from metavox.tasks.batch import TaskBatch
 from metavox.tasks.sizes import share
-from metavox.workers import end_ddp
 
 CELLS = [
     Cell("reptile", "window", 320, 16),  # the default: 5 segments of 64 frames

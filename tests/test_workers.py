@@ -1,4 +1,4 @@
-"""The ordered parallel map: order, laziness, errors, and workers that die; a program's start and end."""
+"""The ordered parallel map: order, laziness, errors, interrupts, and workers that die; a program's start and end."""
 
 import gc
 import os
@@ -18,7 +18,8 @@ from omegaconf import OmegaConf
 
 from metavox.cli.entry import launch, run_guarded
 from metavox.errors import AudioError, MetavoxError
-from metavox.workers import parallel_map, threads_wait_briefly
+from metavox.runtime import shorten_spinning
+from metavox.workers import parallel_map
 
 
 def square(x: int) -> int:
@@ -83,6 +84,7 @@ def test_a_worker_has_one_thread_and_this_process_keeps_its_own(monkeypatch: pyt
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.slow
 def test_workers_start_within_a_job_of_joblib() -> None:
     """Whose processes have a start method of their own, which spawned children do not know."""
     joblib = pytest.importorskip("joblib")
@@ -135,13 +137,25 @@ def test_two_interrupts_end_all_workers_without_a_traceback(wait: float) -> None
     assert not left
 
 
+def test_importing_changes_nothing_in_the_process() -> None:
+    """Neither metavox nor what the programs are made of; `launch` does, which they call."""
+    code = (
+        "import gc, os, signal, logging; before = dict(os.environ)\n"
+        "import metavox, metavox.runtime, metavox.workers, metavox.cli.entry\n"
+        "assert dict(os.environ) == before and gc.isenabled() and logging.raiseExceptions\n"
+        "assert not logging.getLogger().handlers and 'torch' not in __import__('sys').modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_policy_that_was_chosen_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     for chosen in ({"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}):
         monkeypatch.setattr(os, "environ", {**chosen})  # a copy: what is set in the real one would outlive the test
-        threads_wait_briefly()
+        shorten_spinning()
         assert os.environ == chosen
     monkeypatch.setattr(os, "environ", {})
-    threads_wait_briefly()
+    shorten_spinning()
     assert os.environ == {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000"}
 
 
@@ -150,7 +164,7 @@ import sys
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
-from metavox.workers import end_ddp
+from metavox.runtime import end_ddp
 
 torch.set_num_threads(1)
 distributed.init_process_group("gloo", f"file://{sys.argv[1]}/meeting", rank=0, world_size=1)
@@ -164,6 +178,7 @@ end_ddp()
 """
 
 
+@pytest.mark.slow
 def test_a_thread_of_gloo_that_is_late_does_not_abort_a_process_that_is_done(tmp_path: Path) -> None:
     """Without `end_ddp`: "terminate called without an active exception", five times of six."""
     for turn in range(3):
@@ -174,10 +189,9 @@ def test_a_thread_of_gloo_that_is_late_does_not_abort_a_process_that_is_done(tmp
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_freed_memory_is_used_again(workers: int) -> None:
+def test_workers_use_freed_memory_again() -> None:
     """Handed back to the system and fetched again, these were 40960 pages."""
-    assert max(parallel_map(page_faults, range(2), 2, "test", workers)) < 1000
+    assert max(parallel_map(page_faults, range(2), 2, "test", 2)) < 1000
 
 
 def test_garbage_is_collected_in_a_job_but_not_while_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

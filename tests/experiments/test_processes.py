@@ -31,7 +31,7 @@ from metavox.learner.ddp import reduce_loss
 from metavox.models.mlp import MLP
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.tasks.sinusoid_data import SinusoidData
-from metavox.workers import end_ddp
+from metavox.runtime import end_ddp
 
 def trained(folder, processes, epochs, last=None):
     torch.manual_seed(0)

@@ -67,6 +67,28 @@ def test_names_are_short_safe_and_do_not_depend_on_the_order() -> None:
     assert len(set(long)) == 2 and max(map(len, long)) <= LONGEST
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to find the workers")
+def test_a_joblib_sweep_that_is_killed_as_it_starts_leaves_no_worker(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    process = start(tmp_path, "-m", *SINES, "seed=0,1,2", "hydra.sweep.dir=sweep", "hydra/launcher=joblib",
+                    "hydra.launcher.n_jobs=2")  # fmt: skip
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers: list[str] = []
+    while len(workers) < 3 and process.poll() is None:  # two, and what watches over joblib's shared memory
+        time.sleep(0.01)
+        workers = children.read_text().split()
+    process.kill()  # this process alone: its workers have been started and have no job yet
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+    for _ in range(200):
+        if not any(Path("/proc", worker).exists() for worker in workers):
+            break
+        time.sleep(0.1)
+    assert workers and not [worker for worker in workers if Path("/proc", worker).exists()]
+
+
 def test_a_finished_sweep_runs_nothing_and_loads_no_torch(whole: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in whole.glob("*/*")}
     (whole.parent / "torch").mkdir()

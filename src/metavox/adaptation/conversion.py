@@ -14,7 +14,6 @@ from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.synthesis.voice import StoredVoice
-from metavox.workers import cores
 
 PEAK = 0.99
 """Highest amplitude of a result; a louder one is turned down as a whole."""

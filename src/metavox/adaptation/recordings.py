@@ -18,7 +18,7 @@ from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
 from metavox.features.world import World
-from metavox.workers import cores
+from metavox.runtime import cores
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from metavox.build import build
 from metavox.cli.adapt_checks import check, check_output
 from metavox.experiments.checks import gv_of
 from metavox.pairing.base import Pairing
+from metavox.runtime import cores
 from metavox.tts import TTS, voice_of
-from metavox.workers import cores
 
 log = logging.getLogger(__name__)
 

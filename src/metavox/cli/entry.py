@@ -1,6 +1,5 @@
 """What both entry points share: resolvers, and one sentence instead of a traceback for errors a user can mend."""
 
-import atexit
 import errno
 import gc
 import io
@@ -21,10 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.cli import hydra_errors
 from metavox.cli.arguments import quote, quote_choices
 from metavox.errors import ConfigError, MetavoxError
-from metavox.workers import end_ddp, end_with_parent, freed_memory_is_kept, threads_wait_briefly
-
-threads_wait_briefly()
-freed_memory_is_kept()
+from metavox.runtime import (
+    end_ddp,
+    end_with_parent,
+    keep_freed_memory,
+    no_collection_while_importing,
+    prepare_process,
+)
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -91,11 +93,10 @@ def launch(main: Callable[[], object], name: str) -> None:
     before `main` is reached, where Hydra would print its own."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra hand its errors on
     logging.raiseExceptions = False  # a full disk takes no log file either; the sentence still reaches the screen
-    gc.disable()  # till torch is imported: half a second of looking for garbage among what stays
-    atexit.register(gc.freeze)  # and at the end, where Python would look through it once more: 1 to 2 s
+    prepare_process()
     _escape_odd_names()
     try:
-        with _interrupt_at_once():
+        with _interrupt_at_once(), no_collection_while_importing():  # until `run_guarded` begins
             sys.argv[1:] = quote_choices(resume_arguments(sys.argv[1:]), [*groups(), "hydra/launcher", "hydra/sweeper"])
             hydra_errors.check_additions(CONF, name, sys.argv[1:])
             main()
@@ -112,8 +113,6 @@ def launch(main: Callable[[], object], name: str) -> None:
             raise
         print(sentence, file=sys.stderr)
         sys.exit(2)
-    finally:
-        gc.enable()
 
 
 def _escape_odd_names() -> None:
@@ -165,7 +164,8 @@ def run_guarded(function: Callable[[DictConfig], Result], config: DictConfig) ->
     variable METAVOX_TRACEBACK=1 shows where it came from.
     """
     gc.enable()
-    end_with_parent()
+    end_with_parent()  # of a job in a process of its own, as joblib starts them: nor has `launch` prepared this one
+    keep_freed_memory()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

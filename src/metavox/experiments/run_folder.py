@@ -18,7 +18,7 @@ from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
 from metavox.evaluation.waveform import TRIAL
 from metavox.report.settings import flatten
-from metavox.workers import cores
+from metavox.runtime import cores
 
 COLUMNS = (
     *("dataset", "pairing", "algorithm", "seed", "source", "target", "voices"),

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.run_folder import changed_settings, load_yaml
+from metavox.runtime import end_with_parent
 
 log = logging.getLogger(__name__)
 LONGEST = 120
@@ -125,6 +126,8 @@ def remember(config: DictConfig, folder: Path) -> None:
 def launch(sweeper: Any, jobs: Sequence[Job], first: int, folder: Path) -> dict[str, Any]:
     """Runs jobs through Hydra's launcher, whichever it is; their results, or what went wrong, by name."""
     batch = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'"] for job in jobs]
+    if isinstance(options := getattr(sweeper.launcher, "joblib", None), dict):
+        options["initializer"] = end_with_parent  # else workers wait five minutes where the sweep is killed at once
     try:
         returned: Sequence[Any] = sweeper.launcher.launch(batch, initial_job_idx=first)
     except (KeyboardInterrupt, SystemExit):
