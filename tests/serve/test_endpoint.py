@@ -206,10 +206,10 @@ def test_enrolment_from_upload_to_deletion(empty: Server, recordings: list[Path]
         ({"name": ".x", "consent": "yes"}, ["0.wav"], "cannot be the name"),
         ({"name": "x" * 300, "consent": "yes"}, ["0.wav"], "characters"),
         ({"name": "x", "consent": "yes", "texts": ["a", "b"]}, ["0.wav"], "2 texts came with 1"),
-        ({"name": "x", "consent": "yes"}, ["zip.wav"], "'zip.wav' is not a readable recording"),
-        ({"name": "x", "consent": "yes"}, ["short.wav"], "'short.wav' is too short"),
-        ({"name": "x", "consent": "yes"}, ["silent.wav"], "'silent.wav' is silent"),
-        ({"name": "x", "consent": "yes"}, ["../../evil.wav"], "evil.wav' is not a readable recording"),
+        ({"name": "x", "consent": "yes"}, ["zip.wav"], "zip.wav is not a readable recording"),
+        ({"name": "x", "consent": "yes"}, ["short.wav"], "short.wav is too short"),
+        ({"name": "x", "consent": "yes"}, ["silent.wav"], "silent.wav is silent"),
+        ({"name": "x", "consent": "yes"}, ["../../evil.wav"], "evil.wav is not a readable recording"),
     ],
 )  # fmt: skip
 def test_an_enrolment_that_cannot_be_leaves_nothing(

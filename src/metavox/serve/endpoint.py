@@ -15,13 +15,12 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from metavox.audio.files import SUFFIXES
+from metavox.audio.files import FFMPEG, SUFFIXES
 from metavox.audio.synthetic import headers
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.serve.encoding import MEDIA_TYPES, check_format, encode_whole, open_encoder
 from metavox.serve.errors import NoSuchVoiceError
 from metavox.serve.guard import error_body
-from metavox.serve.library import shown
 from metavox.serve.studio import Studio, Upload, Wave
 from metavox.serve.texts import sentences
 
@@ -152,17 +151,21 @@ async def add_voice(
 
 
 def store(folder: Path, number: int, file: UploadFile, text: str | None = None) -> Upload:
-    """An upload as a file with a name of ours; nothing of what it calls itself becomes a path."""
-    path = folder / f"recording{number:03d}{suffix_of(file.filename or '')}"
+    """An upload as a file in a folder of its own; what it calls itself leads nowhere else."""
+    name = plain_name(file.filename or "")
+    path = folder / str(number) / name
+    path.parent.mkdir()
     with path.open("wb") as target:
         shutil.copyfileobj(file.file, target)
-    return Upload(shown(file.filename or "recording"), path, text)
+    return Upload(name, path, text)
 
 
-def suffix_of(name: str) -> str:
-    """The ending of a file name where it is that of a recording, else none: then the content tells."""
-    suffix = Path(name).suffix.lower()
-    return suffix if suffix in SUFFIXES else ""
+def plain_name(name: str) -> str:
+    """The last part of a file name, in letters that every file system takes, with the ending of a recording."""
+    stem, dot, suffix = name.replace("\\", "/").rpartition("/")[2].rpartition(".")
+    stem = "".join(c if c.isalnum() or c in " -_" else "_" for c in (stem if dot else suffix))[:60]
+    ending = f".{suffix.lower()}"
+    return (stem or "recording") + (ending if dot and ending in SUFFIXES | FFMPEG else ".wav")
 
 
 def answer_errors(app: FastAPI) -> None:

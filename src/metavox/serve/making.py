@@ -9,10 +9,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from metavox.adaptation.recordings import Quality
-from metavox.adaptation.voice_report import CLIPPED, QUIET_ROOM
+from metavox.adaptation.quality import Quality, problems
 from metavox.audio.files import read
 from metavox.errors import ConfigError, MetavoxError
+from metavox.features.frames import Features
 from metavox.serve.players import Clip
 from metavox.serve.studio import Studio, Upload
 from metavox.serve.wiring import QUIET, refusals
@@ -20,8 +20,6 @@ from metavox.serve.wiring import QUIET, refusals
 PROMPTS = (files("metavox.serve") / "prompts.txt").read_text(encoding="utf-8").splitlines()
 ENOUGH = 5
 """Recordings that a voice should have; fewer are taken too."""
-SHORT = 1.0  # seconds
-SPOKEN = 0.15  # share of a recording that is voiced; a sentence has about half
 CONSENT = "This is my own voice, or its owner has agreed to this."
 TITLES = {"analysing source": "listening to the source", "adapting": "learning the voice"}
 
@@ -94,7 +92,7 @@ class Making:
             (recording,) = self.studio.run.read(str(upload.path), "target").usable
         except MetavoxError as error:
             return Take(upload, remarks=(str(error).replace(str(upload.path), "it"),), usable=False)
-        return Take(upload, recording.quality.seconds, remarks(recording.quality, self.studio.run.features.rate))
+        return Take(upload, recording.quality.seconds, remarks(recording.quality, self.studio.run.features))
 
     def without(self, takes: list[Take], gone: list[Take]) -> tuple[list[Take], str]:
         """Deletes some recordings."""
@@ -128,16 +126,9 @@ class Making:
         yield show_result(voice.name, voice.report.warnings), [], show_takes([]), voice.name, sample
 
 
-def remarks(quality: Quality, rate: int) -> tuple[str, ...]:
-    """What could be better about a recording, and how; `rate` in Hz is what the voice will have."""
-    found = {
-        "distorted, record at a lower level": quality.clipped > CLIPPED,
-        "noisy, record in a quieter place": quality.snr < QUIET_ROOM,
-        "very short, read the whole sentence": quality.seconds < SHORT,
-        "hardly any speech in it": quality.voiced < SPOKEN * quality.seconds,
-        f"recorded at {quality.rate} Hz, so it sounds dull": quality.rate < rate,
-    }
-    return tuple(remark for remark, holds in found.items() if holds)
+def remarks(quality: Quality, features: Features) -> tuple[str, ...]:
+    """What could be better about a recording, and how."""
+    return (*quality.notes, *problems(quality, features))
 
 
 def discard(takes: list[Take]) -> None:

@@ -119,6 +119,9 @@ class Studio:
             )
         except MetavoxError as error:
             raise type(error)(by_name(str(error), recordings)) from None
+        report = voice.report
+        report.warnings = [by_name(warning, recordings) for warning in report.warnings]
+        report.skipped = {by_name(key, recordings): by_name(why, recordings) for key, why in report.skipped.items()}
         self.library.add(name, voice)
         return voice
 
