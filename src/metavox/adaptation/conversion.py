@@ -10,6 +10,7 @@ from metavox.adaptation.checkpoint import Checkpoint
 from metavox.adaptation.recordings import LEVEL
 from metavox.adaptation.speech import Speech
 from metavox.audio.level import gain_to
+from metavox.runtime import cores
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Original, Vocoder
