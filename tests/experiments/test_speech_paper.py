@@ -15,7 +15,7 @@ from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 from metavox.experiments.papers.speech import run_speech_paper
 from metavox.experiments.papers.speech_table import cells
 from metavox.experiments.papers.table import SEEN
-from metavox.experiments.run_folder import read_rows, write_rows
+from metavox.experiments.run_folder import read_rows, write_rows, write_yaml
 from metavox.experiments.train import run
 
 HUANG = "experiment=paper/huang2021_meta_tts"
@@ -163,7 +163,7 @@ def write_fold(place: Path, config: DictConfig, voices: Sequence[str]) -> None:
     secs = [{**trial(t, t, 0), "algorithm": "natural", "metric": "secs", "value": str(i)} for i, t in enumerate(voices)]
     for name, rows in (("trials.csv", trials), ("results.csv", secs)):
         write_rows(place / name, list(rows[0]), rows)
-    OmegaConf.save(config, place / "config.yaml")
+    write_yaml(place / "config.yaml", config)
     (place / "summary.json").write_text("{}")
 
 

@@ -1,23 +1,26 @@
 """A trained run, rebuilt from its checkpoint alone."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from metavox.algorithms.base import MetaAlgorithm
-from metavox.build import build
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Features
+from metavox.offers import offers
+from metavox.stored import LARGEST, StoredConfig
 from metavox.synthesis.voice import load_plain, sha256
 from metavox.tasks.normaliser import Normaliser
 
 log = logging.getLogger(__name__)
 
 NAMES = ("final.ckpt", "best.ckpt", "last.ckpt")
-TRUSTED = ("metavox.", "torch.nn.")
-"""What a checkpoint may build: its config names classes, and a name like os.system would be obeyed too."""
+BUILT = ("features", "model", "algorithm")
+"""The groups of a stored config from which a run is rebuilt."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,14 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> Checkpoint:
         raise MetavoxError(f"{file} is of version {stored.get('version')}, not 1; train again with this metavox")
     if not stored.get("normaliser"):
         raise ConfigError(f"{file} was trained without speech; adapt from a run on speech (python train.py)")
-    config = stored["config"]
-    if not trust:
-        _check_targets(file, [config[name] for name in ("features", "model", "algorithm")])
-    features = build(config["features"])
+    config = StoredConfig(file, stored["config"], offers(BUILT), trust)
+    config.check(*BUILT)
+    features = cast(Features, config.build("features"))
     _check_features(file, features.settings(), stored["features"])
-    algorithm = _algorithm(file, config, stored["dims"], content["state_dict"])
+    algorithm = _algorithm(config, stored["dims"], content["state_dict"])
     normaliser = Normaliser(**stored["normaliser"])
     lrs = {stored["shots"]: stored.get("lrs", {}), **stored.get("lrs_at", {})}
-    return Checkpoint(file, sha256(file), config, algorithm, features, normaliser, stored["shots"], lrs)
+    return Checkpoint(file, sha256(file), config.config, algorithm, features, normaliser, stored["shots"], lrs)
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -81,16 +83,28 @@ def find_checkpoint(path: Path) -> Path:
     )
 
 
-def _algorithm(file: Path, config: Mapping[str, Any], dims: Mapping[str, int], weights: Mapping[str, Any]) -> Any:
-    model = build(config["model"], input_dim=dims["input"], output_dim=dims["output"])
-    algorithm = build(config["algorithm"], model=model)
+def _algorithm(config: StoredConfig, dims: Mapping[str, int], weights: Mapping[str, Any]) -> MetaAlgorithm:
+    """First without memory, to see whether the stored weights are of this size: what a file asks for costs no more
+    than the file. A network of the user's own may not know how, and is trusted."""
     prefix = "algorithm."
     state = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+    if any(type(size) is not int or not 0 < size <= LARGEST for size in dims.values()):
+        raise MetavoxError(f"{config.file} names dimensions that no features have ({dims}); train again")
     try:
+        if not config.trust:
+            with torch.device("meta"):
+                _untrained(config, dims).load_state_dict({name: value.to("meta") for name, value in state.items()})
+        algorithm = _untrained(config, dims)
         algorithm.load_state_dict(state)
     except RuntimeError as error:
-        raise MetavoxError(f"the weights in {file} do not fit its own config; train again ({error})") from error
+        why = " ".join(str(error).split())[:300]
+        raise MetavoxError(f"the weights in {config.file} do not fit its own config; train again ({why})") from error
     return algorithm.eval()
+
+
+def _untrained(config: StoredConfig, dims: Mapping[str, int]) -> MetaAlgorithm:
+    model = config.build("model", input_dim=dims["input"], output_dim=dims["output"])
+    return cast(MetaAlgorithm, config.build("algorithm", model=model))
 
 
 def _check_features(file: Path, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
@@ -98,21 +112,3 @@ def _check_features(file: Path, ours: Mapping[str, Any], theirs: Mapping[str, An
     if changed:
         what = ", ".join(f"{k}: {theirs.get(k)} there, {ours.get(k)} here" for k in changed)
         raise ConfigError(f"{file} was trained on other features ({what}); use the metavox it was trained with")
-
-
-def _check_targets(file: Path, configs: Any) -> None:
-    strange = sorted({t for t in _targets(configs) if not str(t).startswith(TRUSTED)})
-    if strange:
-        raise ConfigError(
-            f"{file} wants to run {', '.join(strange)}, which is not part of metavox; "
-            "if the checkpoint comes from someone you trust, add trust=true"
-        )
-
-
-def _targets(node: Any) -> Iterator[Any]:
-    if isinstance(node, Mapping):
-        yield from (value for key, value in node.items() if key == "_target_")
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            yield from _targets(child)

@@ -23,7 +23,7 @@ class MetaSGD(MAML):
         self, model: nn.Module, inner: InnerLoop, order: str = "second", alpha: Sequence[float] | None = (0.005, 0.1)
     ) -> None:
         super().__init__(model, inner, order)
-        first = inner.lr if alpha is None else torch.empty(()).uniform_(alpha[0], alpha[1]).item()
+        first = inner.lr if alpha is None else torch.empty((), device="cpu").uniform_(alpha[0], alpha[1]).item()
         self.alpha = nn.ParameterList(torch.full_like(model.get_parameter(name), first) for name in self.names)
         self.inner_lr, self._warned = None, False
 

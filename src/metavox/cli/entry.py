@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.cli import hydra_errors
 from metavox.cli.arguments import quote, quote_choices
 from metavox.errors import ConfigError, MetavoxError
+from metavox.offers import conf_folder
 from metavox.runtime import (
     end_ddp,
     end_with_parent,
@@ -30,7 +31,7 @@ from metavox.runtime import (
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
-CONF = Path("conf").resolve() if Path("conf/train.yaml").exists() else Path(__file__).parents[3] / "conf"
+CONF = conf_folder()
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
@@ -52,9 +53,11 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
         if folder is not None and len(given) + 1 < len(arguments):
             raise ConfigError(f"resume={folder} is not a sweep: there is no {folder / 'multirun.yaml'}")
         return list(arguments)
-    stored = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    from metavox.experiments.sweeps.resume import stored_overrides
+
     replaced = {"hydra.sweep.dir", *(a.lstrip("+~").partition("=")[0] for a in given)}
-    own = [a for a in (*stored.hydra, *stored.task) if a.lstrip("+~").partition("=")[0] not in replaced]
+    stored = stored_overrides(folder / "multirun.yaml", "trust=true" in given)
+    own = [a for a in stored if a.lstrip("+~").partition("=")[0] not in replaced]
     return ["-m", *own, *quote([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import changed_settings, load_yaml
+from metavox.experiments.run_folder import changed_settings, load_config
 from metavox.synthesis.voice import load_plain
 
 OTHER = ("evaluation.", "listen", "vocoder", "gv")
@@ -17,19 +17,21 @@ SAME = ("seed", "features", "pairing", "model", "algorithm", "dataset")
 """Settings that belong to weights."""
 
 
-def config_of_retest(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The settings of the run `config.test`, with those of the test that `overrides` give.
+def config_of_retest(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path] = ()) -> DictConfig:
+    """The settings of the run `config.test`, with those of the test that `overrides` give; `folders` are config folders
+    of the user's own.
 
     Raises ConfigError when others are given: they would not be those of the weights.
     """
     keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
-    others = [o for o, key in zip(overrides, keys, strict=True) if key != "test" and not key.startswith(OTHER)]
+    own = ("test", "trust", *OTHER)
+    others = [o for o, key in zip(overrides, keys, strict=True) if not key.startswith(own)]
     if others:
         raise ConfigError(
             "test= takes its settings from the run, but for evaluation.*, listen, vocoder and gv; "
             f"leave out {others[0]}"
         )
-    stored = load_yaml(Path(config.test) / "config.yaml")
+    stored = load_config(Path(config.test), folders, config.trust)
     for key in keys:
         if key.startswith(OTHER):
             OmegaConf.update(stored, key, OmegaConf.select(config, key), merge=key != "vocoder", force_add=True)

@@ -11,23 +11,29 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
 from metavox.evaluation.waveform import TRIAL
+from metavox.offers import offers
 from metavox.report.settings import flatten
 from metavox.runtime import cores
+from metavox.stored import DEEPEST, StoredConfig
 
 COLUMNS = (
     *("dataset", "pairing", "algorithm", "seed", "source", "target", "voices"),
     *("shots", "steps", "lr", "metric", "convention", "value"),
 )
 TRIALS = ("algorithm", "seed", "source", "target", "against", "shots", "steps", "score")
-FREE = ("logger", "callbacks", "resume", "trainer.accelerator", "trainer.devices", "trainer.enable_", "trainer.log_",
-        "trainer.strategy", "trainer.num_nodes", "trainer.use_distributed_sampler", "dataset.device_store")  # fmt: skip
+FREE = ("logger", "callbacks", "resume", "trust", "trainer.accelerator", "trainer.devices", "trainer.enable_",
+        "trainer.log_", "trainer.strategy", "trainer.num_nodes", "trainer.use_distributed_sampler",
+        "dataset.device_store")  # fmt: skip
 """Settings that may differ when a run goes on: they say how it is run and watched, not what is computed."""
+END = "# end of the file\n"
 
 
 class RunFolder:
@@ -39,9 +45,9 @@ class RunFolder:
         if self.resumed:
             self._check_same(OmegaConf.to_container(load_yaml(path / "config.yaml")))
             return
-        write_whole(path / "overrides.yaml", OmegaConf.to_yaml(list(overrides)).encode())
+        write_yaml(path / "overrides.yaml", list(overrides))
         write_whole(path / "environment.json", json.dumps(environment(self.config["seed"]), indent=2).encode())
-        write_whole(path / "config.yaml", OmegaConf.to_yaml(self.config).encode())
+        write_yaml(path / "config.yaml", self.config)
 
     def _check_same(self, stored: Any) -> None:
         if changed := changed_settings(stored, self.config):
@@ -129,11 +135,42 @@ def changed_settings(old: Any, new: Any) -> list[str]:
 
 
 def load_yaml(path: Path) -> DictConfig:
-    """A YAML file of a run folder. Raises MetavoxError when it is missing or broken."""
+    """A YAML file of a run folder, nothing in it resolved. Raises MetavoxError when it is missing or broken."""
     try:
-        return OmegaConf.load(path)  # type: ignore[return-value]
-    except Exception as error:
-        raise MetavoxError(f"cannot read {path}: {error}; is this a run folder?") from error
+        text = path.read_text(encoding="utf-8")
+        _check_events(path, text)
+        found = OmegaConf.create(text)
+    except MetavoxError:
+        raise
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise MetavoxError(f"cannot read {path}: {reason}; is this a run folder? else restore the file") from error
+    if not isinstance(found, DictConfig) or not text.endswith(f"\n{END}"):
+        raise MetavoxError(f"{path} is cut short or of an older metavox; restore it, or start the run anew")
+    return found
+
+
+def _check_events(path: Path, text: str) -> None:
+    """Raises MetavoxError for YAML that would grow, or nest, beyond all bounds when it is loaded."""
+    depth = 0
+    for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+            raise MetavoxError(f"{path} holds aliases or too many levels, which metavox never writes; restore it")
+
+
+def write_yaml(path: Path, config: Any) -> None:
+    """What `load_yaml` reads, with a last line that says that it is whole."""
+    write_whole(path, f"{OmegaConf.to_yaml(config)}{END}".encode())
+
+
+def load_config(run: Path, folders: Sequence[Path] = (), trust: bool = False) -> DictConfig:
+    """The settings of a run folder, to work by. Raises ConfigError for what may not be built from a stored config;
+    `folders` are config folders of the user's own, whose classes may, too."""
+    found = load_yaml(run / "config.yaml")
+    plain: dict[str, Any] = OmegaConf.to_container(found)  # type: ignore[assignment]
+    StoredConfig(run / "config.yaml", plain, offers((), tuple(folders)), trust).check()
+    return found
 
 
 def environment(seed: int) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from metavox.errors import ConfigError
 from metavox.report.settings import flatten
 
 PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
-NO_SETTINGS = ("logger", "callbacks", "resume", "test", "paper", "cache", "baselines", "name", "trainer.enable_")
+NO_SETTINGS = (
+    *("logger", "callbacks", "resume", "test", "trust", "paper", "cache", "baselines", "name", "trainer.enable_"),
+)
 """Settings that are none of the algorithm, though they may differ from run to run."""
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from metavox.experiments.papers.sinusoid import run_paper
 from metavox.experiments.papers.speech import run_speech_paper
 from metavox.experiments.processes import PROCESSES, is_helper, single_process, with_processes
 from metavox.experiments.retest import config_of_retest, trained_checkpoint
-from metavox.experiments.run_folder import RunFolder, load_yaml, lock_folder, read_rows, write_rows
+from metavox.experiments.run_folder import RunFolder, load_config, lock_folder, read_rows, write_rows
 from metavox.experiments.scoring import Scoring, add_toplines, scoring
 from metavox.experiments.summary import main_shots, scores_at, write_results
 from metavox.experiments.tracking import log_results, open_loggers
@@ -41,6 +42,7 @@ def train(config: DictConfig) -> float:
     """Runs or resumes the experiment of `config`; returns the validation loss for hyperparameter searches, which must
     never see a test metric."""
     hydra = HydraConfig.get()
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     if config.paper:
         if "folds" in config.paper:
             folder = run_speech_paper(config, run, list(hydra.overrides.task))
@@ -49,9 +51,9 @@ def train(config: DictConfig) -> float:
         log.info("\n%s\nfiles: %s", (folder / "table.md").read_text(), folder)
         return 0.0
     if config.resume:
-        config = _resumed(config, hydra.overrides.task)
+        config = _resumed(config, hydra.overrides.task, folders)
     elif config.test:
-        config = config_of_retest(config, hydra.overrides.task)
+        config = config_of_retest(config, hydra.overrides.task, folders)
     path = Path(hydra.runtime.output_dir)
     try:
         silence_lightning()
@@ -138,11 +140,12 @@ def fit(experiment: Experiment, learner: MetaLearner, path: Path, place: Path, l
     return trainer if trainer.world_size == 1 else build(single_process(config.trainer), **parts)
 
 
-def _resumed(config: DictConfig, overrides: Any) -> DictConfig:
+def _resumed(config: DictConfig, overrides: Any, folders: Sequence[Path]) -> DictConfig:
     """The settings of the run to go on with, by as many processes as `trainer` says where it is given. Raises
     ConfigError when others are given beside `resume`."""
     keys = {o.lstrip("+~").partition("=")[0]: o for o in overrides}
-    others = [o for key, o in keys.items() if key not in ("resume", "trainer", *PROCESSES)]
+    others = [o for key, o in keys.items() if key not in ("resume", "trust", "trainer", *PROCESSES)]
     if others:
         raise ConfigError(f"resume= takes its settings from the run; leave out {', '.join(others)}")
-    return with_processes(load_yaml(Path(config.resume) / "config.yaml"), config, {*keys} - {"resume"})
+    stored = load_config(Path(config.resume), folders, config.trust)
+    return with_processes(stored, config, {*keys} - {"resume", "trust"})

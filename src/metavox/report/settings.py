@@ -15,7 +15,7 @@ Config = Mapping[str, Any]
 FREE = (
     *("name", "choices.algorithm", "choices.baselines", "cache", "resume", "test", "baselines", "dataset.split"),
     *("dataset.root", "dataset.corpus.root", "dataset.workers", "dataset.cache", "pairing.root"),
-    *("logger", "callbacks", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
+    *("trust", "logger", "callbacks", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
     *("evaluation.steps", "evaluation.auto_steps", "evaluation.listen", "listen", "choices.listen"),
 )
 """Settings in which runs of one table may differ, beside the seeds: folds, places, how a run is watched, what else was

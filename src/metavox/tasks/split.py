@@ -7,7 +7,7 @@ import numpy as np
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
 
-Share = int | float | Sequence[str] | None
+Share = int | float | Sequence[str | int] | None
 """A count of speakers, a share of them, a list of names (of subsets or of speakers), or None for all the rest."""
 
 

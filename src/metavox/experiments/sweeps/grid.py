@@ -19,9 +19,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import changed_settings, load_yaml
+from metavox.experiments.run_folder import changed_settings, load_yaml, write_yaml
 from metavox.runtime import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ def compose_job(sweeper: Any, job: Job) -> Any:
 
 def remember(config: DictConfig, folder: Path) -> None:
     """multirun.yaml: what `resume=` reads."""
-    write_whole(folder / "multirun.yaml", OmegaConf.to_yaml(config).encode())
+    write_yaml(folder / "multirun.yaml", config)
 
 
 def launch(sweeper: Any, jobs: Sequence[Job], first: int, folder: Path) -> dict[str, Any]:
