@@ -3,6 +3,7 @@
 python adapt.py run=RUN target=RECORDINGS source=RECORDINGS output=FOLDER
 python adapt.py run=RUN target=RECORDINGS text="Hello, world" output=FOLDER
 python adapt.py voice=FOLDER/NAME.voice source=RECORDINGS output=FOLDER
+python adapt.py voice=FOLDER/NAME.voice source=RECORDINGS translate=es output=FOLDER
 """
 
 import sys
@@ -22,5 +23,6 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = quote(sys.argv[1:], ("run", "target", "source", "text", "output", "voice", "name", "consent"))
+    texts = ("text", "transcript", "translation", "name", "consent")
+    sys.argv[1:] = quote(sys.argv[1:], ("run", "target", "source", "output", "voice", *texts))
     launch(main, "adapt")

@@ -13,14 +13,14 @@ from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 def speaker_similarity(targets: Sequence[Path], files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """SECS of the target's recordings, of the source through the vocoder alone and of the output.
 
-    `files` name an "output" and its "reference" each. No recording is compared with itself, nor with its own
-    conversion. None without Resemblyzer, or where the target's recordings are no longer there.
+    `files` name an "output" each, and its "reference" where the source was converted. No recording is compared with
+    itself, nor with its own conversion. None without Resemblyzer, or where the target's recordings are no longer there.
     """
     try:
         secs = Secs()
         real, sources, outputs = (
             [Clip(read(path, RATE), RATE) for path in paths]
-            for paths in (targets, [f["reference"] for f in files], [f["output"] for f in files])
+            for paths in (targets, [f["reference"] for f in files if "reference" in f], [f["output"] for f in files])
         )
     except MetavoxError:  # AudioError too
         return []
@@ -29,7 +29,7 @@ def speaker_similarity(targets: Sequence[Path], files: Sequence[dict[str, Any]])
         "source by the vocoder": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(sources)],
         "output": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(outputs)],
     }
-    return [{"speech": name, **_row(secs, part)} for name, part in said.items()]
+    return [{"speech": name, **_row(secs, part)} for name, part in said.items() if part]
 
 
 def _without(clips: Sequence[Clip], i: int) -> list[Clip]:

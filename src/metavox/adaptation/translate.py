@@ -52,6 +52,21 @@ class Translated:
         }  # fmt: skip
 
 
+def check_languages(source: str, target: str) -> None:
+    """Raises ConfigError where both are one."""
+    if base(source) == base(target):
+        raise ConfigError(
+            f"translate={target} is the language of the recording already (language={source}); "
+            "name another, or convert without translate="
+        )
+
+
+def check_given(key: str, text: str | None) -> None:
+    """Raises ConfigError for a text that is given and says nothing."""
+    if text is not None and not has_words(text):
+        raise ConfigError(f"{key} has no words: {text!r}; leave it out, or write what is said")
+
+
 @dataclass(frozen=True)
 class SpeechTranslation:
     """From the language `source` to `target` by a recogniser and a translator: engines, or what makes them when they
@@ -70,22 +85,20 @@ class SpeechTranslation:
     progress: Progress = silent
 
     def __post_init__(self) -> None:
-        if base(self.source) == base(self.target):
-            raise ConfigError(
-                f"translate={self.target} is the language of the recording already (language={self.source}); "
-                "name another, or convert without translate="
-            )
+        check_languages(self.source, self.target)
 
     def run(
         self, recording: Path, output: Path, dubbing: Dubbing, transcript: str | None = None,
-        translation: str | None = None,
+        translation: str | None = None, name: str | None = None,
     ) -> Translated:  # fmt: skip
-        """Writes NAME.TARGET.wav and the texts NAME.SOURCE.txt and NAME.TARGET.txt to the folder `output`.
+        """Writes NAME.TARGET.wav and the texts NAME.SOURCE.txt and NAME.TARGET.txt to the folder `output`, NAME being
+        `name` or the recording's.
 
         `transcript` is what the recording says, `translation` the same in the target language: neither is then made by
         machine. Raises MetavoxError where nothing is said or an engine fails; texts made until then are there.
         """
-        files, warnings = TextFiles(output, recording.stem, sha256(recording)), list[str]()
+        name = name or recording.stem
+        files, warnings = TextFiles(output, name, sha256(recording)), list[str]()
         here, there = base(self.source), base(self.target)
         made_by: dict[str, str] = {}
         if transcript is not None and translation is None and files.mended(there):
@@ -104,7 +117,7 @@ class SpeechTranslation:
             spoken = self._translate(translator, [line.text for line in lines], warnings)
             made_by[there] = str(translator.settings()["translator"])
         self._keep(files, there, spoken, warnings)
-        path = output / f"{recording.stem}.{there}.wav"
+        path = output / f"{name}.{there}.wav"
         timing = dubbing.dub(path, files.timed(spoken), duration(recording), self.fit)
         warnings += self._judge_timing(timing)
         unknown = [word for text in spoken if isinstance(text, Translation) for word in text.unknown]
@@ -118,8 +131,7 @@ class SpeechTranslation:
     def _given(self, files: TextFiles, language: str, key: str, text: str | None) -> tuple[list[str] | None, str]:
         """The sentences that need no machine, and where they come from."""
         if text is not None:
-            if not has_words(text):
-                raise ConfigError(f"{key} has no words: {text!r}; leave it out, or write what is said")
+            check_given(key, text)
             return sentences(text), f"given by {key}="
         mended = files.mended(language)
         if mended is not None:

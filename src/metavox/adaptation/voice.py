@@ -30,7 +30,7 @@ from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Vocoder
 from metavox.synthesis.voice import StoredVoice
 from metavox.translation.base import Translator
-from metavox.translation.languages import base
+from metavox.translation.languages import language_of
 from metavox.tts import TTS, voice_of
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -212,18 +212,19 @@ class Voice:
         self, recording: str | Path, target: str, output: str | Path, *, source: str | None = None,
         transcript: str | None = None, translation: str | None = None, asr: ASR | Callable[[], ASR] | None = None,
         translator: Translator | Callable[[], Translator] | None = None, fit: bool = False,
-        cache: str | Path | None = None, progress: Progress = silent,
+        cache: str | Path | None = None, name: str | None = None, progress: Progress = silent,
     ) -> Translated:  # fmt: skip
         """Says in the language `target`, in this voice, what a recording says in `source` (None: the voice's own).
 
-        Writes NAME.TARGET.wav, NAME.SOURCE.txt and NAME.TARGET.txt to the folder `output`. `asr` recognises and
-        `translator` translates what `transcript`, `translation`, a text beside the recording, or one of those files,
-        mended by a person, does not say already: engines, or what makes one when it is needed (a class). `fit` makes
-        the result as long as the recording; `cache` keeps what was recognised and spoken for the next time.
+        Writes NAME.TARGET.wav, NAME.SOURCE.txt and NAME.TARGET.txt to the folder `output` (`name`: the recording's).
+        `asr` recognises and `translator` translates what `transcript`, `translation`, a text beside the recording, or
+        one of those files, mended by a person, does not say already: engines, or what makes one when it is needed (a
+        class). `fit` makes the result as long as the recording; `cache` keeps what was recognised and spoken for the
+        next time.
 
         Raises MetavoxError (AudioError for the recording, ConfigError for languages): one sentence with the way out.
         """
-        language = target if "-" in target else base(target)
+        language = language_of(target)
         speak, tts = self._in_language(language)
         identity = {
             "voice": self.stored.provenance, "run": self.stored.sha256, "vocoder": type(self.vocoder).__name__,
@@ -234,7 +235,8 @@ class Voice:
             kept = Path(folder).expanduser()
             job = SpeechTranslation(known, language, asr, translator, fit, kept if cache else None, progress)
             dubbing = Dubbing(speak, self.name, identity, kept, progress)
-            done = job.run(Path(recording).expanduser(), Path(output).expanduser(), dubbing, transcript, translation)
+            path, there = Path(recording).expanduser(), Path(output).expanduser()
+            done = job.run(path, there, dubbing, transcript, translation, name)
         done.spoken_by = f"{spoken_by(tts)} in {language}"
         if self.stored.provenance.get("tts") != plain_tts(tts):
             done.warnings.append(

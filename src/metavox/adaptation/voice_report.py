@@ -26,6 +26,7 @@ class Report:
     f0: dict[str, float | None] = field(default_factory=dict)  # medians in Hz
     speaker_similarity: list[dict[str, Any]] = field(default_factory=list)  # empty where it was not measured
     files: list[dict[str, Any]] = field(default_factory=list)
+    translations: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -67,8 +68,9 @@ class Report:
             metric, convention = (self.metrics[0][key] for key in ("metric", "convention"))
             lines += ["## Adaptation", "", f"{metric.upper()} in dB by convention {convention}.", ""]
             lines += _table(self.metrics, ("pairs", "state", "frames", "loss", metric))
-        lines += ["## Pitch", "", "Medians of the voiced frames in Hz; the output was analysed again.", ""]
-        lines += _table([self.f0], ("source", "target", "output"))
+        if self.f0:
+            lines += ["## Pitch", "", "Medians of the voiced frames in Hz; the output was analysed again.", ""]
+            lines += _table([self.f0], ("source", "target", "output"))
         if self.speaker_similarity:
             lines += [
                 "## Likeness",
@@ -77,6 +79,10 @@ class Report:
                 "",
             ]
             lines += _table(self.speaker_similarity, ("speech", "to target", "to source"))
+        if self.translations:
+            lines += ["## Translation", "", "Seconds of the recording and of the result, and the speed of speech.", ""]
+            columns = ("source", "source seconds", "seconds", "ratio", "speed", "spoken by", "unknown words")
+            lines += _table(self.translations, columns)
         lines += ["## Files", ""]
         lines += _table(self.files, ("source", "output", "reference", "seconds", "f0_source", "f0_output"))
         if self.skipped:

@@ -20,6 +20,7 @@ from metavox.adaptation.voice import Run, Voice, load_run
 from metavox.audio.files import write
 from metavox.build import build
 from metavox.cli.adapt_checks import check, check_output
+from metavox.cli.adapt_translate import ending, translate_all
 from metavox.experiments.checks import gv_of
 from metavox.pairing.base import Pairing
 from metavox.runtime import cores
@@ -43,13 +44,15 @@ def adapt(config: DictConfig) -> Path:
     made_before = Voice.load(str(config.voice), config.run, config.trust) if config.voice else None
     run = made_before.run if made_before else load_run(str(config.run), config.trust)
     tts, vocoder = voice_of(str(config.speaker)) if config.speaker else run.tts, vocoder_of(config, run.features)
-    results = [output / f"{name}.wav" for name in inputs["source"].values() or [SPEECH]]
+    results = [output / f"{name}{ending(config)}" for name in inputs["source"].values() or [SPEECH]]
     check_output(
         output, [*results, *(reference(path, output) for path in results)], [p for n in inputs.values() for p in n]
     )
-    source = None if config.text is not None else run.read(as_list(config.source), progress=Bar())
+    reads = config.text is None and config.translate is None
+    source = run.read(as_list(config.source), progress=Bar()) if reads else None
     voice = made_before or make_voice(config, run, source or tts)
-    voice.tts = tts
+    if config.speaker or not config.translate:  # a translation is spoken by what the voice was adapted from
+        voice.tts = tts
     voice.language, voice.vocoder, voice.gv = config.language, vocoder, gv_of(config)
     path = Path(str(config.voice or output / f"{voice.name}.voice"))
     report = voice.report
@@ -58,12 +61,15 @@ def adapt(config: DictConfig) -> Path:
         voice.save(path)
     elif source:
         report.judge_all(source, "source", run.features)
-    used = source.description if source else spoken_by(tts)
-    if voice.stored.provenance["source"] != used:
+    used = source.description if source else spoken_by(voice.tts)
+    if voice.stored.provenance["source"] != used and not config.translate:  # which says so itself
         report.warnings.append(f"the voice was adapted from {voice.stored.provenance['source']}, not from this source")
     report.source = used
     if vocoder is None:
         report.warnings.append(SILENT)
+    elif config.translate is not None:
+        report.run["vocoder"] = type(vocoder).__name__
+        translate_all(config, voice, inputs["source"], output, Bar())
     else:
         report.run["vocoder"] = type(vocoder).__name__
         speech = source or [voice.say(str(config.text))]

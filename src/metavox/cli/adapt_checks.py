@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from metavox.adaptation.enrolment import Wishes
 from metavox.audio.whole import check_writable
+from metavox.cli.adapt_translate import check_translation
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.checks import gv_of
 
@@ -16,6 +17,7 @@ def check(config: DictConfig) -> None:
     if not config.output:
         raise ConfigError("output is missing: name a folder for the results, output=FOLDER")
     _check_one_of(config, "source", "recordings to convert", "text", "a sentence to speak")
+    check_translation(config)
     _check_one_of(config, "target", "recordings of the voice to adapt to", "voice", "a voice file made before")
     if config.text is not None and not any(c.isalnum() for c in str(config.text)):
         raise ConfigError(f"nothing to speak in text={str(config.text)!r}: it holds no letter and no digit")

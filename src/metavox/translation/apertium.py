@@ -79,11 +79,11 @@ class Apertium:
             wanted = [self.mode]
         else:
             wanted = [f"{a}-{b}" for a in spellings(source) for b in spellings(target)]
-        found = [m for w in wanted for m in modes if m == w] or [
-            m for w in wanted for m in modes if m.startswith(w + "_")
-        ]
+        found = [mode for mode in wanted if mode in modes]
+        found = found or [mode for mode in modes if mode.partition("_")[0] in wanted]
         if not found:
-            raise ConfigError(f"{self._missing(source, target, modes)} (installed: {', '.join(modes) or 'no pair'})")
+            there = ", ".join(mode for mode in modes if "_" not in mode) or "no pair"
+            raise ConfigError(f"{self._missing(source, target, modes)} (installed: {there})")
         return found[0]
 
     def _missing(self, source: str, target: str, modes: list[str]) -> str:

@@ -16,6 +16,11 @@ def base(code: str) -> str:
     return TWO.get(language, language)
 
 
+def language_of(code: str) -> str:
+    """A code as text-to-speech engines know it: "spa" -> "es", "es-419" stays."""
+    return code if "-" in code else base(code)
+
+
 def spellings(code: str) -> tuple[str, ...]:
     """The codes under which an engine may know a language: "es-419" -> ("es", "spa")."""
     two = base(code)
