@@ -149,7 +149,7 @@ def test_players_stop_at_their_limit_and_say_so(tmp_path: Path) -> None:
 def test_scores_beside_a_recording_are_those_it_was_made_with(tmp_path: Path) -> None:
     rows = [row(source="a", shots=k, steps=s, value=10 * k + s) for k in (1, 5) for s in (0, 3, 5)]
     rows += [row(algorithm="copy-synthesis", source="a", steps=0, value=1)]
-    inner = {"inner": {"steps": 5, "test_steps": 3}}
+    inner = {"inner": {"steps": 3, "test_steps": None}}
     run = folder(tmp_path / "run", *rows, choices={"algorithm": "maml"}, algorithm=inner, dataset={"shots": 5})
     results = read_results([run])
     assert scores_of(results, run, "maml", "a to b", ["mcd/sprocket24"]) == {"mcd/sprocket24": 53}

@@ -85,7 +85,8 @@ def scores_of(results: Results, run: Path, label: str, task: str, metrics: list[
         & results.among("target", [target])
     )
     found = results.take(rows)
-    steps = config.get("algorithm.inner.test_steps") or config.get("algorithm.inner.steps")
+    own = [config.get(f"algorithm.inner.{key}", "None") for key in ("test_steps", "steps")]
+    steps = next((number for number in own if number != "None"), None)
     for key, wanted in (("shots", config.get("dataset.shots")), ("steps", steps)):
         mask = found.among(key, [str(wanted)])
         found = found.take(mask) if mask.any() else found

@@ -67,7 +67,7 @@ def draw_speakers(table: Table, column: str) -> Figure:
     base = by_speaker(table.cells[str(table.against), column].tasks)
     rows = [r for r in table.rows if r not in (table.against, *TOPLINES) and (r, column) in table.cells]
     wide = min(len(rows), 4)
-    figure = Figure(figsize=(2.9 * wide, 3.0 * -(-len(rows) // wide)), layout="constrained")
+    figure = Figure(figsize=(2.9 * wide, 3.2 * -(-len(rows) // wide)), layout="compressed")  # the panels are squares
     FigureCanvasAgg(figure)
     grid = list(figure.subplots(-(-len(rows) // wide), wide, squeeze=False).flat)
     high = table.better.get(column, False)
