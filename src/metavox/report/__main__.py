@@ -4,6 +4,8 @@ python -m metavox.report outputs/librispeech_tts/folds                 # every r
 python -m metavox.report SWEEP --columns shots --where steps=5         # algorithm x K after five steps
 python -m metavox.report SWEEP --rows model.hidden --where algorithm=maml
 python -m metavox.report RUN RUN --metric mcd/aligned24 --output report/
+python -m metavox.report RUN --listening TEST                            # a page for listeners: TEST/page/index.html
+python -m metavox.report --listening TEST --answers answers-*.csv        # what they heard
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from metavox.errors import MetavoxError
 
+LISTENING = "write a listening test of the audio of runs, or of folders of adapt.py, there; see docs/report.md"
 OUTPUT = "write table.md, .tex and .csv, plots as PNG and PDF and report.html there"
 
 
@@ -25,7 +28,11 @@ def main() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
     try:
-        report(parse(sys.argv[1:]))
+        options = parse(sys.argv[1:])
+        if options.listening or options.seed_tts_eval or options.answers:
+            listen(options)
+        else:
+            report(options)
     except MetavoxError as error:
         print(error, file=sys.stderr)
         return 2
@@ -65,12 +72,40 @@ def report(options: argparse.Namespace) -> None:
         print(f"\nwritten: {options.output / 'report.html'}")
 
 
+def listen(options: argparse.Namespace) -> None:
+    """A listening test, what its answers say, or an export for another scorer. Raises MetavoxError."""
+    from metavox.report.answers import read_answers, summary
+    from metavox.report.listening import trials, write_test
+    from metavox.report.seed_tts_eval import export
+    from metavox.report.stimuli import stimuli
+
+    if options.answers:
+        if not options.listening:
+            raise MetavoxError("--answers needs --listening DIR, the folder that the test was written to")
+        print(summary(read_answers(options.answers, options.listening)))
+        return
+    found = stimuli(options.runs, conditions(options.where).get("algorithm", []))
+    if options.listening:
+        page = write_test(options.listening, found, options.trials, options.against)
+        scores, comparisons = trials(found, options.against)
+        print(
+            f"{scores} recordings to score, {comparisons} to compare; a listener gets at most {options.trials} of each"
+        )
+        print(f"give {page.parent} to listeners, keep {options.listening / 'key.json'}; answers come as CSV files:")
+        print(f"python -m metavox.report --listening {options.listening} --answers FILE ...")
+    if options.seed_tts_eval:
+        unknown = export(options.seed_tts_eval, found)
+        print(f"written: {options.seed_tts_eval / 'meta.lst'}")
+        if unknown:
+            print(f"no text is known of {len(unknown)} utterances: score their similarity only, not their words")
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         "python -m metavox.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of train.py, or folders of them")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run folders of train.py, or folders of them")
     axis = "a column of results.csv (algorithm, shots, steps, seed ...) or a config key (model.hidden)"
     parser.add_argument("--rows", metavar="KEY", help=f"{axis}; default: algorithm")
     default = "as --rows, or metric; default: steps, or what runs differ in"
@@ -82,7 +117,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--against", metavar="ROW", help="baseline of the paired tests (default: joint, if there)")
     parser.add_argument("--output", type=Path, metavar="DIR", help=OUTPUT)
     parser.add_argument("--audio", type=float, default=20, metavar="MB", help="of audio in report.html (default: 20)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--listening", type=Path, metavar="DIR", help=LISTENING)
+    parser.add_argument("--trials", type=int, default=30, help="most of each kind that a listener gets (default: 30)")
+    parser.add_argument("--answers", type=Path, nargs="+", metavar="CSV", help="summarise what listeners have saved")
+    parser.add_argument("--seed-tts-eval", type=Path, metavar="DIR", help="write recordings as its scorers read them")
+    options = parser.parse_args(arguments)
+    if not options.runs and not options.answers:
+        parser.error("name run folders of train.py, or folders of them")
+    return options
 
 
 def conditions(texts: Sequence[str]) -> dict[str, list[str]]:
