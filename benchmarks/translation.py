@@ -1,0 +1,164 @@
+"""Ten recordings of people, English to Spanish and back, in their own voices; and what a foreign mouth costs.
+
+    python -m benchmarks.translation RUN LIBRISPEECH/test-other [PIPER_VOICE.onnx] > docs/results/translation.md
+
+Needs Apertium's eng-spa, Whisper (its folder or name in METAVOX_WHISPER) and Resemblyzer. Each speaker's voice is
+adapted on five recordings; the others are recognised, translated, spoken in the voice, and what was said in Spanish is
+translated back and spoken in English. RUN must not have been trained on these speakers.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from copy import copy
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from torchmetrics.functional.text import word_error_rate
+
+import metavox
+from metavox.adaptation.translate import Translated
+from metavox.asr import Whisper
+from metavox.corpora.transcripts import transcript
+from metavox.evaluation.secs import Secs
+from metavox.evaluation.waveform import Clip
+from metavox.pairing.parallel import spoken
+from metavox.translation.apertium import Apertium
+from metavox.tts import TTS, Espeak, Piper
+
+SENTENCES = 10
+SUPPORT = 5  # recordings that a voice is adapted on
+SECONDS = (2.5, 9.0)  # of the recordings that are translated
+
+
+class Bench:
+    """The engines, and the speakers of a folder."""
+
+    def __init__(self, run: str, folder: Path) -> None:
+        self.run, self.secs, self.translator = metavox.load_run(run), Secs(), Apertium()
+        self.asr = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
+        recordings = {place: sorted(place.rglob("*.flac")) for place in sorted(folder.iterdir()) if place.is_dir()}
+        self.support = {place.name: files[:SUPPORT] for place, files in recordings.items()}
+        self.talks = {
+            place.name: [f for f in files[SUPPORT:] if SECONDS[0] <= soundfile.info(f).duration <= SECONDS[1]]
+            for place, files in recordings.items()
+        }
+
+    def chosen(self) -> list[tuple[str, Path]]:
+        """The first recordings of all speakers in turn."""
+        depth = max(map(len, self.talks.values()))
+        turns = [(name, files[i]) for i in range(depth) for name, files in self.talks.items() if i < len(files)]
+        return turns[:SENTENCES]
+
+    def similarity(self, speaker: str, wave: np.ndarray, rate: int, leave: Path | None = None) -> float:
+        """SECS to the recordings of the speaker, without the one that is judged."""
+        files = [f for f in self.support[speaker] + self.talks[speaker] if f != leave]
+        clips = [Clip(*soundfile.read(file, dtype="float32")) for file in files]
+        return self.secs.similarity(Clip(wave, rate), clips)
+
+    def error(self, wave: np.ndarray, rate: int, text: str) -> float:
+        """Word error rate of Whisper on English speech."""
+        heard = self.asr.transcribe(wave, rate).text
+        return float(word_error_rate([spoken(heard)], [spoken(text)]))
+
+
+def translated(bench: Bench, output: Path) -> Iterator[str]:
+    """The table of sentences, and the texts."""
+    yield "| speaker | SECS, the recording | SECS, Spanish | SECS, English again | WER of Whisper | unknown words "
+    yield "| length, Spanish | seconds of work |\n|---|---|---|---|---|---|---|---|"
+    texts, rows, voices = [], [], {}
+    for speaker, recording in bench.chosen():
+        voices[speaker] = voices.get(speaker) or bench.run.adapt([str(f) for f in bench.support[speaker]], name=speaker)
+        start = time.perf_counter()
+        said = soundfile.read(recording, dtype="float32")
+        there = _translate(bench, voices[speaker], recording, "es", output)
+        back = _translate(bench, voices[speaker], there.wave, "en", output)
+        spent = time.perf_counter() - start
+        spanish, english = (soundfile.read(done.wave, dtype="float32") for done in (there, back))
+        truth = transcript(recording) or ""
+        heard = " ".join(line.text for line in there.lines)
+        wrong = float(word_error_rate([spoken(heard)], [spoken(truth)]))
+        scores = [bench.similarity(speaker, *wave, leave=recording) for wave in (said, spanish, english)]
+        rows.append([*scores, wrong, len(there.unknown), there.timing.ratio, spent])
+        yield f"\n| {speaker} |" + "".join(f" {value:.2f} |" for value in rows[-1][:4])
+        yield f" {', '.join(there.unknown) or '-'} | {there.timing.ratio:.2f} | {spent:.1f} |"
+        lines = (truth, heard, " ".join(there.translations), " ".join(back.translations))
+        titles = ("said", "recognised", "Spanish", "English again")
+        texts.append(
+            f"\n**{recording.stem}**\n\n" + "\n".join(f"- {t}: {x}" for t, x in zip(titles, lines, strict=True))
+        )
+    mean = np.mean(rows, axis=0)
+    yield "\n| mean |" + "".join(f" {value:.2f} |" for value in mean[:4])
+    yield f" {mean[4]:.1f} a sentence | {mean[5]:.2f} | {mean[6]:.1f} |\n"
+    yield "\n".join(["", "### The texts", *texts, ""])
+
+
+def _translate(bench: Bench, voice: metavox.Voice, recording: Path, target: str, output: Path) -> Translated:
+    """One way; into English from the Spanish text that stands beside the Spanish recording."""
+    if target == "en":
+        return voice.translate(recording, "en", output, source="es", translator=bench.translator)
+    linked = output / recording.name  # without the corpus's transcript: Whisper is to hear it
+    linked.symlink_to(recording)
+    return voice.translate(linked, target, output, asr=bench.asr, translator=bench.translator)
+
+
+def mouths(bench: Bench, piper: str | None) -> Iterator[str]:
+    """What it costs to speak by another mouth, or another language, than the map was adapted from."""
+    yield "\n| adapted from | spoken by | language | SECS to the speaker | WER of Whisper |\n|---|---|---|---|---|"
+    ways: list[tuple[TTS, TTS, str]] = [
+        (Espeak("en-us+m3"), Espeak(f"en-us+{variant}"), language)
+        for variant in ("m3", "f2", "m7") for language in ("en-us", "es")
+    ]  # fmt: skip
+    if piper:
+        ways += [(Piper(piper), Piper(piper), "en-us"), (Piper(piper), Espeak("en-us+m3"), "es")]
+    voices: dict[tuple[str, str], metavox.Voice] = {}
+    for source, mouth, language in ways:
+        found = []
+        for speaker, talks in bench.talks.items():
+            known = (source.name, speaker)
+            voices[known] = voices.get(known) or bench.run.adapt([str(f) for f in bench.support[speaker]], source)
+            english = [text for file in talks[:2] if (text := transcript(file))]
+            found += [_score(bench, voices[known], mouth, language, speaker, text) for text in english]
+        secs, wer = np.mean(found, axis=0)
+        heard = "-" if np.isnan(wer) else f"{wer:.2f}"
+        yield f"\n| {source.name} | {mouth.name} | {language} | {secs:.2f} | {heard} |"
+    yield f"\n\n{len(found)} sentences of {len(bench.talks)} speakers a row.\n"
+
+
+def _score(
+    bench: Bench, voice: metavox.Voice, mouth: TTS, language: str, speaker: str, text: str
+) -> tuple[float, float]:  # fmt: skip
+    """SECS to the speaker, and the WER of English (no recogniser of Spanish is at hand)."""
+    foreign = not language.startswith("en")
+    other, text = copy(voice), bench.translator.translate(text, "en", language) if foreign else text
+    other.tts = mouth
+    (done,) = other.conversions([other.say(text, language)], other.spoken_pitch)
+    rate = voice.run.features.rate
+    wrong = float("nan") if foreign else bench.error(done.wave, rate, text)
+    return bench.similarity(speaker, done.wave, rate), wrong
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints the page."""
+    run, folder, *piper = arguments
+    bench = Bench(run, Path(folder))
+    config = bench.run.checkpoint.config
+    print(
+        "# English to Spanish and back\n\nMade by `python -m benchmarks.translation`; what went wrong and why stands in"
+    )
+    print("[translation.md](../translation.md). Run:", type(bench.run.checkpoint.algorithm).__name__, end=", ")
+    print(f"pairing {config.get('pairing', {}).get('_target_', '-').rpartition('.')[2]}. SECS: cosine to the speaker's")
+    print("other recordings (Resemblyzer). Seconds of work: both ways, without adapting the voice.\n")
+    with tempfile.TemporaryDirectory() as output:
+        for part in translated(bench, Path(output)):
+            print(part, end="", flush=True)
+    print("\n## Another mouth, another language\n")
+    for part in mouths(bench, piper[0] if piper else None):
+        print(part, end="", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
