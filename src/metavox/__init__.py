@@ -87,7 +87,7 @@ _HOMES = {
 }
 """Module -> the names that it gives to the public face."""
 _MODULE_OF = {name: f"metavox.{module}" for module, names in _HOMES.items() for name in names}
-_MODULES = ("tts", "asr")
+_MODULES = ("tts", "asr", "translation")
 __all__ = ["__version__", *_MODULE_OF]
 
 
