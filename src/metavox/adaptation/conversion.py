@@ -10,6 +10,7 @@ from metavox.adaptation.checkpoint import Checkpoint
 from metavox.adaptation.recordings import LEVEL
 from metavox.adaptation.speech import Speech
 from metavox.audio.level import gain_to
+from metavox.features.frames import Features
 from metavox.runtime import cores
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
@@ -58,6 +59,13 @@ def convert(
             wave = vocoder.render(replace(target, aperiodicity=aperiodicity), original)
             wave, turned_down = below_peak(wave * np.float32(gain_to(level, wave, features.rate)))
             yield Conversion(said, wave, turned_down, original, vocoder)
+
+
+def copy_synthesis(speech: Speech, features: Features, vocoder: Vocoder) -> np.ndarray:
+    """A piece of speech [S] through the vocoder, unconverted."""
+    wave = speech.wave()
+    own = replace(speech.frames, aperiodicity=features.aperiodicity(wave))
+    return below_peak(vocoder.render(own, Original(wave, own)))[0]
 
 
 def below_peak(wave: np.ndarray) -> tuple[np.ndarray, float]:

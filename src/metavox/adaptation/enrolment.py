@@ -43,7 +43,8 @@ class Wishes:
     steps: int | str | None = None
     lr: float | None = None
     pairing: str = "auto"
-    language: str = "en-us"
+    language: str = "en-us"  # of what the voice will speak
+    target_language: str = "en-us"  # of the target's transcripts
     consent: str | None = None
     pairings: Callable[[str], Pairing] = pairing_named
 
@@ -56,9 +57,9 @@ class Wishes:
         if self.pairing not in ("auto", *PAIRINGS):
             raise ConfigError(f"pairing is {self.pairing}; it can be auto, {', '.join(PAIRINGS)}")
         if self.pairing == "phone":
-            if not self.language.startswith("en"):
+            if not self.target_language.startswith("en"):
                 raise ConfigError(
-                    f"pairing=phone knows English only, not language={self.language}; use pairing=nearest"
+                    f"pairing=phone knows English only, not language={self.target_language}; use pairing=nearest"
                 )
             pocketsphinx()
 
@@ -81,6 +82,7 @@ class Source:
     spoken: SpokenSource
     recorded: bool
     description: str
+    why: str = ""  # it was chosen
 
 
 def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wishes, report: Report) -> StoredVoice:
@@ -91,24 +93,70 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
     features = checkpoint.features
     report.judge_amount(target.usable)
     targets = [Speech.of(r, features.rate) for r in target.usable]
-    pairing = choose(wishes.pairing, source.speech, targets, not source.recorded)
+    shots = wishes.shots or checkpoint.shots
+    choice = choose(
+        wishes.pairing, source.speech, targets, not source.recorded, shots, features, report.warnings
+    )  # fmt: skip
     left, right = source.speech, targets
-    if pairing == "phone":
+    if choice.pairing == "phone":
         left = with_phones(left, "source", features, report)
         right = with_phones(right, "target", features, report)
-    shots = wishes.shots or checkpoint.shots
-    pairs = gather(pairing, wishes.pairings(pairing), left, right, shots, features, source.spoken)
+    pairs = gather(choice, wishes.pairings(choice.pairing), left, right, shots, features, source.spoken)
     if len(pairs.used) < shots:
         report.warnings.append(f"{len(pairs.used)} target recordings to adapt on where {shots} were wanted")
-    fitted = fit(checkpoint, pairs, wishes.steps, wishes.lr)
+    fitted = fit_unharmed(checkpoint, pairs, wishes, report.warnings)
     report.metrics = fitted.metrics
     used = [r for r in target.usable if r.name in pairs.used]
     history = provenance(wishes, pairs, fitted, used, source)
+    history |= {"source because": source.why} if source.why else {}
+    history["pairing because"] = choice.reason
     history["level"] = float(np.median([r.quality.level for r in target.usable]))
+    history["language"] = wishes.language
     return StoredVoice(
         fitted.adapted, VoiceStatistics.of([t.frames for t in targets], features), str(checkpoint.path.absolute()),
         checkpoint.sha256, features.settings(), history,
     )  # fmt: skip
+
+
+def fit_unharmed(checkpoint: Checkpoint, pairs: AdaptationPairs, wishes: Wishes, warnings: list[str]) -> Fitted:
+    """Adapts by the steps wished for, or else by the run's: where these make held-out recordings worse, or the run was
+    trained with another pairing, by as many as leaving recordings out of the support shows to be best."""
+    trained = trained_pairing(checkpoint)
+    foreign = wishes.steps is None and trained not in (None, pairs.pairing) and len(pairs.support) > 1
+    fitted = fit(checkpoint, pairs, AUTO if foreign else wishes.steps, wishes.lr)
+    tried = f"{fitted.steps} inner steps"
+    for steps in (AUTO, 0):
+        if not (wishes.steps is None and fitted.steps and worsened(fitted)):
+            break
+        other = fit(checkpoint, pairs, steps, wishes.lr)
+        if held_out(other) < held_out(fitted):
+            fitted = other._replace(why=f"{other.why if steps == AUTO else 'chosen'}, since {tried} made held-out "
+                                        "recordings worse")  # fmt: skip
+    if worsened(fitted):
+        before, after = held_out(fitted, "unconverted"), held_out(fitted)
+        warnings.append(
+            f"adapting made the held-out recordings worse ({before:.2f} before, {after:.2f} after, in dB of distance): "
+            "the voice will not be good; give more or other recordings, or their transcripts"
+        )
+    return fitted
+
+
+def trained_pairing(checkpoint: Checkpoint) -> str | None:
+    """The name of the pairing that a run was trained with, None where it does not say."""
+    target = str((checkpoint.config.get("pairing") or {}).get("_target_", ""))
+    return next((name for name in PAIRINGS if target.rpartition(".")[2].lower() == name), None)
+
+
+def held_out(fitted: Fitted, state: str = "adapted") -> float:
+    """Distance of the held-out pairs in a state, nan without them."""
+    rows = [m for m in fitted.metrics if m["pairs"] == "held-out" and m["state"] == state]
+    return float(rows[0][rows[0]["metric"]]) if rows else float("nan")
+
+
+def worsened(fitted: Fitted) -> bool:
+    """Whether held-out pairs are further apart than before adaptation, or than without conversion."""
+    before = [held_out(fitted, state) for state in ("before adaptation", "unconverted")]
+    return any(held_out(fitted) > 1.005 * value for value in before)
 
 
 def provenance(
@@ -122,5 +170,4 @@ def provenance(
         "steps": fitted.steps, "steps are": fitted.why, "lr": fitted.lr, "pairing": pairs.pairing,
         "pairs": pairs.quality, "source": source.description, "consent": wishes.consent,
         "source_pitch": pitch._asdict(), "tts": None if source.recorded else plain_tts(source.spoken.tts),
-        "language": source.spoken.language,
     }  # fmt: skip

@@ -1,7 +1,9 @@
 """The recordings a user names: found, read, judged and turned into frames."""
 
+import functools
 import glob
 import logging
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,6 +24,8 @@ from metavox.runtime import cores
 
 log = logging.getLogger(__name__)
 
+TITLE = "# Voice conversion report"
+"""The first line of a report; where one lies, so do results."""
 LEVEL = -26.0
 """dB of full scale to which the speech of every recording is brought before it is analysed: the noise that the analysis
 adds is then equally far below it. About that of LibriSpeech."""
@@ -76,16 +80,47 @@ def find(paths: str | Sequence[str], what: str) -> dict[Path, str]:
     return _unique(found)
 
 
+def without_results(
+    names: Mapping[Path, str], named: Sequence[str], output: Path | None
+) -> tuple[dict[Path, str], dict[str, str]]:
+    """The recordings that no conversion has made, and why the others are left out.
+
+    Those lie in the folder `output`, or in one below a folder that was `named`, with a report of a conversion in it.
+    """
+    roots = {Path(entry).resolve() for entry in named}
+    kept, left_out = {}, {}
+    for path, name in names.items():
+        folders = path.resolve().parents
+        below = next((i for i, folder in enumerate(folders) if folder in roots), 0)
+        if (output is not None and output.resolve() in folders) or any(map(_is_report, folders[:below])):
+            left_out[str(path)] = f"{path} was made by an earlier conversion, its report lies beside it; it is left out"
+        else:
+            kept[path] = name
+    if names and not kept:
+        raise MetavoxError(f"{', '.join(named)} holds nothing but results of earlier conversions; name recordings")
+    return kept, left_out
+
+
+@functools.lru_cache(maxsize=512)
+def _is_report(folder: Path) -> bool:
+    """Whether a report of a conversion lies in a folder."""
+    report = folder / "report.md"
+    return report.is_file() and report.open("rb").read(len(TITLE)) == TITLE.encode()
+
+
 def _unique(names: dict[Path, str]) -> dict[Path, str]:
-    """Appends _2, _3 ... where two recordings from different folders have one name."""
+    """Appends _2, _3 ... where two recordings would be written to one file: also where file systems see no difference
+    of case or of Unicode form, and away from reference/, which belongs to copy-synthesis."""
     taken: set[str] = set()
     result = {}
     for path, name in sorted(names.items()):
+        first, slash, _ = name.partition("/")
+        name = f"_{name}" if slash and first.casefold() == "reference" else name
         free, number = name, 1
-        while free in taken:
+        while (key := unicodedata.normalize("NFC", free).casefold()) in taken:
             number += 1
             free = f"{name}_{number}"
-        taken.add(free)
+        taken.add(key)
         result[path] = free
     return result
 

@@ -1,6 +1,6 @@
-"""Speaker similarity of converted files, beside what real speech of the target and the unconverted source reach."""
+"""Speaker similarity of converted speech, beside what real speech of the target and the unconverted source reach."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +9,48 @@ from metavox.errors import MetavoxError
 from metavox.evaluation.secs import RATE, Secs
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 
+Row = dict[str, Any]
 
-def speaker_similarity(targets: Sequence[Path], files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """SECS of the target's recordings, of the source through the vocoder alone and of the output.
 
-    `files` name an "output" each, and its "reference" where the source was converted. No recording is compared with
-    itself, nor with its own conversion. None without Resemblyzer, or where the target's recordings are no longer there.
+def similarities(real: Sequence[Clip], said: Mapping[str, Sequence[Clip]], sources: Sequence[Clip]) -> list[Row]:
+    """Rows "speech", "to target" and "to source": SECS of the target's `real` recordings, of the `sources` by the
+    vocoder, and of what else was `said`.
+
+    No clip is compared with itself: clip i of any kind that belongs to the source, not with source i; of "target by the
+    vocoder", not with recording i. Empty without Resemblyzer.
     """
     try:
         secs = Secs()
+    except MetavoxError:
+        return []
+    every = {
+        "target recordings": [EvaluatedUtterance(c, _without(real, i), sources) for i, c in enumerate(real)],
+        "source by the vocoder": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(sources)],
+    }
+    for name, clips in said.items():
+        own = name.startswith("target")
+        every[name] = [
+            EvaluatedUtterance(c, _without(real, i) if own else real, sources if own else _without(sources, i))
+            for i, c in enumerate(clips)
+        ]
+    return [{"speech": name, **_row(secs, part)} for name, part in every.items() if part]
+
+
+def speaker_similarity(targets: Sequence[Path], files: Sequence[Row], copies: Sequence[Clip] = ()) -> list[Row]:
+    """SECS of the target's recordings, of the source through the vocoder alone and of the output; and of `copies`, the
+    target's recordings through the vocoder, where given.
+
+    `files` name an "output" each, and its "reference" where the source was converted. Empty without Resemblyzer, or where the target's recordings are
+    no longer there.
+    """
+    try:
         real, sources, outputs = (
             [Clip(read(path, RATE), RATE) for path in paths]
             for paths in (targets, [f["reference"] for f in files if "reference" in f], [f["output"] for f in files])
         )
     except MetavoxError:  # AudioError too
         return []
-    said = {
-        "target recordings": [EvaluatedUtterance(c, _without(real, i), sources) for i, c in enumerate(real)],
-        "source by the vocoder": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(sources)],
-        "output": [EvaluatedUtterance(c, real, _without(sources, i)) for i, c in enumerate(outputs)],
-    }
-    return [{"speech": name, **_row(secs, part)} for name, part in said.items() if part]
+    return similarities(real, {**({"target by the vocoder": copies} if copies else {}), "output": outputs}, sources)
 
 
 def _without(clips: Sequence[Clip], i: int) -> list[Clip]:

@@ -55,14 +55,17 @@ class SpokenSource:
     def __init__(self, tts: TTS, language: str, features: Features) -> None:
         self.tts, self.language, self.features = tts, language, features
 
-    def say(self, text: str, name: str) -> Speech:
-        """Raises MetavoxError for a text with nothing to speak."""
-        wave = Clip(*self.tts.speak(text, self.language)).at(self.features.rate)
+    def say(self, text: str, name: str, own_language: bool = False) -> Speech:
+        """The text, in the `language` or in the voice's own. Raises MetavoxError for a text with nothing to speak."""
+        wave = Clip(*self.tts.speak(text, None if own_language else self.language)).at(self.features.rate)
         return Speech.of_wave(name, text, wave, self.features)
 
     def read_on(self) -> list[Speech]:
         """Some of metavox's own sentences, for a target without transcripts."""
-        return [self.say(text, f"sentence {i}") for i, text in enumerate(corpus_sentences()[:SENTENCES], 1)]
+        return [
+            self.say(text, f"sentence {i}", own_language=True)
+            for i, text in enumerate(corpus_sentences()[:SENTENCES], 1)
+        ]
 
 
 def spoken_by(tts: TTS) -> str:

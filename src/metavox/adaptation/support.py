@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from metavox.adaptation.matching import Couple, Matches, match
 from metavox.adaptation.speech import Speech, SpokenSource
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Features
@@ -36,16 +37,27 @@ class AdaptationPairs:
     quality: str
 
 
-def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], speaking: bool) -> str:
-    """The name of the pairing: `wanted`, or for "auto" what the recordings allow.
+class Choice(NamedTuple):
+    """A pairing by name, why it was chosen, and the pairs that say the same where it needs them."""
+
+    pairing: str
+    reason: str
+    pairs: list[Couple]
+
+
+def choose(
+    wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], speaking: bool, shots: int, features: Features,
+    warnings: list[str],
+) -> Choice:  # fmt: skip
+    """The pairing `wanted`, or for "auto" what the recordings allow; what is doubtful about it goes into `warnings`.
 
     Raises ConfigError where `wanted` cannot work with what is given.
     """
-    transcribed = any(spoken(t.text or "") for t in targets)
-    matching = not speaking and bool(match_utterances(sources, targets))
-    if wanted == "auto":
-        return "parallel" if matching else "tts" if speaking and transcribed else "nearest"
-    if wanted == "parallel" and not matching:
+    transcribed = sum(bool(spoken(t.text or "")) for t in targets)
+    matches = Matches([], "", "")
+    if not speaking and wanted in ("auto", "parallel"):
+        matches = match(sources, targets, features, trust_names=wanted == "parallel")
+    if wanted == "parallel" and not matches.pairs:
         raise ConfigError(
             "pairing=parallel: no source and target recording have the same file name or transcript; "
             "rename them, or use pairing=nearest"
@@ -55,23 +67,42 @@ def choose(wanted: str, sources: Sequence[Speech], targets: Sequence[Speech], sp
             "pairing=tts: no target recording has a transcript (NAME.txt beside it or *.trans.txt); "
             "add them, or use pairing=nearest"
         )
-    return wanted
+    if matches.doubt:
+        warnings.append(
+            "source and target recordings have the same file names, but do not seem to say the same sentences "
+            f"({matches.doubt}); put what is said into NAME.txt beside NAME.wav to have them matched by their words"
+        )
+    if wanted != "auto":
+        chosen, reason = wanted, "as asked for"
+    elif len(matches.pairs) >= min(shots, len(targets)) and matches.pairs:
+        chosen, reason = "parallel", matches.reason
+    elif speaking and transcribed:
+        chosen, reason = "tts", f"{transcribed} target recordings have a transcript that the voice can speak"
+    else:
+        few = f"only {matches.reason}" if matches.pairs else "nothing says that source and target share sentences"
+        chosen, reason = "nearest", "no target recording has a transcript" if speaking else few
+    used = {"parallel": len(matches.pairs), "tts": transcribed}.get(chosen, len(targets))
+    if used < len(targets):
+        warnings.append(
+            f"{len(targets) - used} of {len(targets)} target recordings are not used: pairing={chosen} needs "
+            f"{'the same sentence by the source' if chosen == 'parallel' else 'a transcript'}; pairing=nearest uses all"
+        )
+    return Choice(chosen, reason, matches.pairs)
 
 
 def gather(
-    name: str, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int, features: Features,
-    voice: SpokenSource,
+    choice: Choice, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int,
+    features: Features, voice: SpokenSource,
 ) -> AdaptationPairs:  # fmt: skip
     """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs.
 
     Raises MetavoxError when none can.
     """
+    name, pairs = choice.pairing, choice.pairs
     if pairing.pooled:
         return _pooled(name, pairing, sources, targets, shots, features)
     if name == "tts":
         pairs = [(voice.say(t.text, t.name), t) for t in targets if t.text and spoken(t.text)]
-    else:
-        pairs = match_utterances(sources, targets)
     pairs = [pair for pair in pairs if _fits(*pair)]
     if not pairs:
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
@@ -79,20 +110,6 @@ def gather(
     support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
     held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
     return AdaptationPairs(name, support, held_out, [t.name for _, t in chosen], quality)
-
-
-def match_utterances(sources: Sequence[Speech], targets: Sequence[Speech]) -> list[tuple[Speech, Speech]]:
-    """Pairs of the same file name and no different transcripts; where there is none, pairs of the same transcript."""
-    named = {s.name: s for s in sources}
-    pairs = [(named[t.name], t) for t in targets if t.name in named and _may_agree(named[t.name], t)]
-    if pairs:
-        return pairs
-    said = {words: s for s in reversed(sources) if (words := spoken(s.text or ""))}
-    return [(said[words], t) for t in targets if (words := spoken(t.text or "")) in said]
-
-
-def _may_agree(source: Speech, target: Speech) -> bool:
-    return not source.text or not target.text or spoken(source.text) == spoken(target.text)
 
 
 def _pooled(

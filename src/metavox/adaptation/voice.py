@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,18 +12,32 @@ from threading import Thread
 import numpy as np
 
 from metavox.adaptation.checkpoint import Checkpoint, load_checkpoint
-from metavox.adaptation.conversion import Conversion, convert
+from metavox.adaptation.conversion import Conversion, convert, copy_synthesis
 from metavox.adaptation.dub import Dubbing, Speak, tts_in
 from metavox.adaptation.enrolment import Source, Wishes, enrol, pairing_named
 from metavox.adaptation.fitting import first_gradient
-from metavox.adaptation.recordings import Progress, Recording, Recordings, Texts, find, load, silent, with_texts
+from metavox.adaptation.nearest_tts import candidates, mean_spectrum, nearest_tts
+from metavox.adaptation.recordings import (
+    Progress,
+    Recording,
+    Recordings,
+    Texts,
+    find,
+    load,
+    silent,
+    with_texts,
+    without_results,
+)
+from metavox.adaptation.similarity import similarities
 from metavox.adaptation.speech import Speech, SpokenSource, plain_tts, spoken_by, tts_of
+from metavox.adaptation.support import spread
 from metavox.adaptation.translate import SpeechTranslation, Translated
 from metavox.adaptation.vocoder import SILENT, vocoder_of
 from metavox.adaptation.voice_report import Report
 from metavox.asr import ASR
 from metavox.audio.files import SHORTEST, check_wave, read
 from metavox.errors import ConfigError, MetavoxError
+from metavox.evaluation.waveform import Clip
 from metavox.features.frames import Features, at_rate
 from metavox.pairing.base import Pairing
 from metavox.synthesis.f0 import F0Statistics
@@ -31,12 +46,15 @@ from metavox.synthesis.vocoders.base import Vocoder
 from metavox.synthesis.voice import StoredVoice
 from metavox.translation.base import Translator
 from metavox.translation.languages import language_of
-from metavox.tts import TTS, voice_of
+from metavox.tts import TTS
 
 RUNS = Path(__file__).parents[1] / "runs"
 """Where the runs lie that come with metavox, a folder each."""
-SPEAKER = "en-us+m3"
 LOW = 155.0  # Hz, between the median pitches of most men and most women
+REAL = 8  # recordings of the target that similarity is measured to, at most
+HEARD = 3  # pieces of the source, and of the target, that a new voice is judged by
+UNSHOWN = {"tts", "source_pitch", "language", "level", "verdict", "similarity"}
+"""What a voice file holds and the report tells elsewhere."""
 Paths = str | Path | Sequence[str | Path]
 """Recordings: a file, a folder, a pattern, or several of them."""
 Wave = tuple[np.ndarray, int]
@@ -58,60 +76,73 @@ class Run:
         return self.checkpoint.features
 
     def read(
-        self, recordings: Paths, role: str = "source", texts: Texts | None = None, progress: Progress = silent
-    ) -> Recordings:
+        self, recordings: Paths, role: str = "source", texts: Texts | None = None, progress: Progress = silent,
+        output: Path | None = None,
+    ) -> Recordings:  # fmt: skip
         """Analyses recordings once, for `adapt` and `Voice.conversions`; `role` names them in messages.
+
+        What lies in the folder `output`, and what earlier conversions have left below a folder, is not taken.
 
         Raises MetavoxError where a path leads nowhere, AudioError when none of the recordings can be used.
         """
         named = [
             str(Path(p).expanduser()) for p in ([recordings] if isinstance(recordings, str | Path) else recordings)
         ]
-        usable, skipped = load(find(named, role), self.features, f"analysing {role}", progress)
-        reasons = {str(path): reason for path, reason in skipped.items()}
+        names, results = without_results(find(named, role), named, output)
+        usable, skipped = load(names, self.features, f"analysing {role}", progress)
+        reasons = results | {str(path): reason for path, reason in skipped.items()}
         return Recordings(with_texts(usable, texts), reasons, f"recordings in {', '.join(named)}")
 
     def adapt(
         self, target: Paths | Recordings, source: Paths | Recordings | TTS | None = None, *,
         texts: Texts | None = None, shots: int | None = None, steps: int | str | None = None, lr: float | None = None,
         pairing: str = "auto", name: str | None = None, consent: str | None = None, language: str = "en-us",
-        pairings: Callable[[str], Pairing] = pairing_named, progress: Progress | None = None,
+        target_language: str | None = None, pairings: Callable[[str], Pairing] = pairing_named,
+        progress: Progress | None = None,
     ) -> "Voice":  # fmt: skip
         """A new voice from a few recordings of it.
 
         `target` names the recordings, `texts` what they say (else the text files beside them); `source` the recordings
-        to map from, or a text-to-speech voice (None: espeak-ng's). `shots` recordings are adapted on and the others
+        to map from, or a text-to-speech voice (None: the nearest). `shots` recordings are adapted on and the others
         check the result, by `steps` inner steps ("auto": chosen by leaving recordings out) of the inner rate `lr`; None
-        leaves these to the run. `pairing` is auto, parallel, tts, nearest or phone. `language` is that of the texts,
-        `consent` a note kept in the voice, `progress(title, share)` is told how far things are.
+        leaves these to the run. `pairing` is auto, parallel, tts, nearest or phone. `language` is what the voice
+        will speak, `target_language` that of the target's `texts` (None: the same). `consent` is a note kept in the
+        voice; `progress(title, share)` is told how far things are.
 
         Raises MetavoxError (AudioError for recordings, ConfigError for settings): one sentence with the way out.
         """
-        wishes = Wishes(shots, steps, lr, pairing, language, consent, pairings)
+        wishes = Wishes(shots, steps, lr, pairing, language, target_language or language, consent, pairings)
         told = progress or silent
         Thread(target=first_gradient, daemon=True).start()
         report = Report()
-        origin = self._source(source, language, report, told)
         recordings = target if isinstance(target, Recordings) else self.read(target, "target", texts, told)
         report.judge_all(recordings, "target", self.features)
+        origin = self._source(source, target_language or language, recordings, report, told)
         told("adapting", 0.0)
         stored = enrol(self.checkpoint, recordings, origin, wishes, report)
+        voice = Voice(stored, self, name or name_of(recordings.usable), report)
+        told("adapting", 0.5)
+        voice.assess(origin.speech, recordings)
         told("adapting", 1.0)
-        return Voice(stored, self, name or name_of(recordings.usable), report)
+        return voice
 
-    def _source(self, source: Paths | Recordings | TTS | None, language: str, report: Report, told: Progress) -> Source:
-        if source is None or not isinstance(source, str | Path | Sequence | Recordings):
-            spoken = SpokenSource(source or self.tts, language, self.features)
-            return Source(spoken.read_on(), spoken, False, spoken_by(spoken.tts))
-        read = source if isinstance(source, Recordings) else self.read(source, "source", None, told)
-        report.judge_all(read, "source", self.features)
-        speech = [Speech.of(r, self.features.rate) for r in read.usable]
-        return Source(speech, SpokenSource(self.tts, language, self.features), True, read.description)
-
-    @property
-    def tts(self) -> TTS:
-        """The text-to-speech voice that speaks: the one that the run was trained with, or a plain one."""
-        return voice_of(((self.checkpoint.config.get("pairing") or {}).get("voices") or [SPEAKER])[0])
+    def _source(
+        self, source: Paths | Recordings | TTS | None, language: str, target: Recordings, report: Report, told: Progress
+    ) -> Source:  # fmt: skip
+        if source is None:
+            pieces = [Speech.of(r, self.features.rate) for r in target.usable]
+            pitch, spectrum = F0Statistics.of(p.frames.f0 for p in pieces), mean_spectrum(pieces, self.features)
+            source, why = nearest_tts(candidates(self.checkpoint), self.features, pitch, spectrum)
+        elif isinstance(source, str | Path | Sequence | Recordings):
+            read = source if isinstance(source, Recordings) else self.read(source, "source", None, told)
+            report.judge_all(read, "source", self.features)
+            speech = [Speech.of(r, self.features.rate) for r in read.usable]
+            spoken = SpokenSource(candidates(self.checkpoint)[0], language, self.features)
+            return Source(speech, spoken, True, read.description)
+        else:
+            why = ""
+        spoken = SpokenSource(source, language, self.features)
+        return Source(spoken.read_on(), spoken, False, spoken_by(source), why)
 
 
 def load_run(run: str | Path, trust: bool = False) -> Run:
@@ -138,7 +169,8 @@ class Voice:
         self.language = str(stored.provenance.get("language", "en-us"))
         self.vocoder: Vocoder | None = vocoder_of({}, run.features)
         self.report.run = {"run": str(run.checkpoint.path), "algorithm": type(run.checkpoint.algorithm).__name__}
-        self.report.voice = {k: v for k, v in stored.provenance.items() if k not in ("tts", "source_pitch", "language")}
+        self.report.voice = {k: v for k, v in stored.provenance.items() if k not in UNSHOWN}
+        self.report.verdict = str(stored.provenance.get("verdict", ""))
 
     def __repr__(self) -> str:
         return f"Voice({self.name!r}, of {self.run!r})"
@@ -196,9 +228,11 @@ class Voice:
 
     @cached_property
     def tts(self) -> TTS:
-        """The text-to-speech voice that the voice was adapted from, or else the run's; another one can be set."""
+        """The text-to-speech voice that the voice was adapted from, or else the nearest; another one can be set."""
         stored = self.stored.provenance.get("tts")
-        return tts_of(stored) if stored else self.run.tts
+        if stored:
+            return tts_of(stored)
+        return nearest_tts(candidates(self.run.checkpoint), self.run.features, self.stored.known.f0, None).tts
 
     @property
     def spoken_pitch(self) -> F0Statistics:
@@ -258,6 +292,26 @@ class Voice:
             return found.wave, self.run.features.rate
 
         return speak, voice.tts
+
+    def assess(self, source: Sequence[Speech], target: Recordings) -> None:
+        """Converts a little of the source and fills in the report's similarity and verdict; the voice keeps both."""
+        features = self.run.features
+        if self.vocoder is not None:
+            some, _ = spread(source, HEARD)
+            targets = [Speech.of(r, features.rate) for r in spread(target.usable, REAL)[0]]
+            done = list(self.conversions(some, F0Statistics.of(piece.frames.f0 for piece in source)))
+            clips = {
+                "target by the vocoder": [copy_synthesis(t, features, self.vocoder) for t in targets[:HEARD]],
+                "output": [piece.wave for piece in done],
+            }
+            self.report.speaker_similarity = similarities(
+                [Clip(t.wave(), features.rate) for t in targets],
+                {name: [Clip(wave, features.rate) for wave in waves] for name, waves in clips.items()},
+                [Clip(piece.copy_synthesis(), features.rate) for piece in done],
+            )
+        self.report.conclude()
+        told = {"verdict": self.report.verdict, "similarity": self.report.speaker_similarity}
+        self.stored = replace(self.stored, provenance={**self.stored.provenance, **told})
 
     def conversions(
         self, speech: Recordings | Sequence[Speech], pitch: F0Statistics | None = None

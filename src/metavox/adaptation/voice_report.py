@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from metavox.adaptation.quality import problems
-from metavox.adaptation.recordings import Recording, Recordings
+from metavox.adaptation.recordings import TITLE, Recording, Recordings
+from metavox.adaptation.verdict import verdict
 from metavox.audio.whole import write_whole
 from metavox.features.frames import Features
 
@@ -19,6 +20,7 @@ NAMED = 3  # recordings that a warning names
 class Report:
     """Filled while the work goes on, written at its end."""
 
+    verdict: str = ""  # in plain words: is the voice good, what was it checked on, what to do
     run: dict[str, Any] = field(default_factory=dict)
     voice: dict[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -33,6 +35,8 @@ class Report:
     def judge_all(self, read: Recordings, role: str, features: Features) -> None:
         """As `judge`, and names what could not be used at all."""
         self.skipped |= read.skipped
+        if read.skipped:
+            self.warnings.append(f"{len(read.skipped)} {role} recordings are not used, see Skipped")
         self.judge(read.usable, role, features)
 
     def judge(self, recordings: Sequence[Recording], role: str, features: Features) -> None:
@@ -46,6 +50,10 @@ class Report:
             some = ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
             self.warnings.append(f"{len(names)} of {len(recordings)} {role} recordings ({some}) are {problem}")
 
+    def conclude(self) -> None:
+        """Fills in the verdict from what else is in the report."""
+        self.verdict = verdict(self.speaker_similarity, self.metrics, self.voice, self.warnings)
+
     def judge_amount(self, recordings: Sequence[Recording]) -> None:
         """Adds a warning when the target has said too little."""
         voiced = sum(r.quality.voiced for r in recordings)
@@ -56,12 +64,15 @@ class Report:
 
     def write(self, folder: Path) -> None:
         """report.json and report.md. Raises MetavoxError when the folder cannot be written."""
-        write_whole(folder / "report.json", json.dumps(asdict(self), indent=2, ensure_ascii=False).encode())
-        write_whole(folder / "report.md", self.markdown().encode())
+        write_whole(
+            folder / "report.json",
+            json.dumps(asdict(self), indent=2, ensure_ascii=False).encode(errors="backslashreplace"),
+        )
+        write_whole(folder / "report.md", self.markdown().encode(errors="backslashreplace"))
 
     def markdown(self) -> str:
         """The report to read."""
-        lines = ["# Voice conversion report", "", *self._warnings(), "## What was used", ""]
+        lines = [TITLE, "", *([self.verdict, ""] if self.verdict else []), *self._warnings(), "## What was used", ""]
         lines += [f"- {key}: {_text(value)}" for part in (self.run, self.voice) for key, value in part.items()]
         lines += [f"- converted: {self.source}", ""]
         if self.metrics:

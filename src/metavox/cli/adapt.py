@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from metavox.adaptation.conversion import Conversion, hertz
-from metavox.adaptation.recordings import Recordings, find
+from metavox.adaptation.recordings import Recordings, find, without_results
+from metavox.adaptation.script import script_warning
 from metavox.adaptation.similarity import speaker_similarity
 from metavox.adaptation.speech import spoken_by
 from metavox.adaptation.vocoder import SILENT, vocoder_of
@@ -41,9 +42,11 @@ def adapt(config: DictConfig) -> Path:
     check(config)
     output = Path(str(config.output)).expanduser()
     inputs = {key: find(as_list(config[key]), key) if config[key] else {} for key in ("source", "target")}
+    for key, names in inputs.items():
+        inputs[key] = without_results(names, as_list(config[key]), output if key == "target" else None)[0]
     made_before = Voice.load(str(config.voice), config.run, config.trust) if config.voice else None
     run = made_before.run if made_before else load_run(str(config.run), config.trust)
-    tts, vocoder = voice_of(str(config.speaker)) if config.speaker else run.tts, vocoder_of(config, run.features)
+    tts, vocoder = voice_of(str(config.speaker)) if config.speaker else None, vocoder_of(config, run.features)
     results = [output / f"{name}{ending(config)}" for name in inputs["source"].values() or [SPEECH]]
     check_output(
         output, [*results, *(reference(path, output) for path in results)], [p for n in inputs.values() for p in n]
@@ -51,7 +54,7 @@ def adapt(config: DictConfig) -> Path:
     reads = config.text is None and config.translate is None
     source = run.read(as_list(config.source), progress=Bar()) if reads else None
     voice = made_before or make_voice(config, run, source or tts)
-    if config.speaker or not config.translate:  # a translation is spoken by what the voice was adapted from
+    if tts is not None:
         voice.tts = tts
     voice.language, voice.vocoder, voice.gv = config.language, vocoder, gv_of(config)
     path = Path(str(config.voice or output / f"{voice.name}.voice"))
@@ -61,6 +64,8 @@ def adapt(config: DictConfig) -> Path:
         voice.save(path)
     elif source:
         report.judge_all(source, "source", run.features)
+    if config.text is not None and (doubt := script_warning(str(config.text), str(config.language))):
+        report.warnings.append(doubt)
     used = source.description if source else spoken_by(voice.tts)
     if voice.stored.provenance["source"] != used and not config.translate:  # which says so itself
         report.warnings.append(f"the voice was adapted from {voice.stored.provenance['source']}, not from this source")
@@ -77,22 +82,27 @@ def adapt(config: DictConfig) -> Path:
         write_all(voice.conversions(speech, pitch), len(results), output, voice)
         known = voice.stored.known.f0
         report.f0["target"] = known.median if known.frames else None
-    targets = [Path(t["path"]) for t in voice.stored.provenance["target"]]
-    report.speaker_similarity = speaker_similarity(targets, report.files)
+    if made_before is not None:
+        targets = [Path(t["path"]) for t in voice.stored.provenance["target"]]
+        report.speaker_similarity = speaker_similarity(targets, report.files)
     report.write(output)
     for warning in report.warnings:
         log.warning("warning: %s", warning)
+    if made_before is None:
+        log.info("%s", report.verdict)
     log.info("%d file(s) converted to %s; see report.md there. Voice: %s", len(report.files), output, path)
     return output
 
 
-def make_voice(config: DictConfig, run: Run, source: Recordings | TTS) -> Voice:
+def make_voice(config: DictConfig, run: Run, source: Recordings | TTS | None) -> Voice:
     """Adapts to the target recordings."""
+    target = run.read(as_list(config.target), "target", progress=Bar(), output=Path(str(config.output)).expanduser())
     return run.adapt(
-        cast(list[str | Path], as_list(config.target)), source, shots=config.shots, steps=config.steps, lr=config.lr,
+        target, source, shots=config.shots, steps=config.steps, lr=config.lr,
         pairing=pairing_name(config), name=str(config.name or name_of(config.target)),
         consent=None if config.consent is None else str(config.consent), language=config.language,
-        pairings=lambda name: cast(Pairing, build(config.pairings[name])), progress=Bar(),
+        target_language=config.target_language, progress=Bar(),
+        pairings=lambda name: cast(Pairing, build(config.pairings[name])),
     )  # fmt: skip
 
 

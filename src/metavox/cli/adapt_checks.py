@@ -33,7 +33,8 @@ def check(config: DictConfig) -> None:
             f"{given[0]}= has no effect with voice=, nothing is adapted again; leave it out or give target="
         )
     if not config.voice:
-        Wishes(config.shots, config.steps, config.lr, known.get(kind, "auto"), str(config.language))
+        spoken = (str(config.language), str(config.target_language or config.language))
+        Wishes(config.shots, config.steps, config.lr, known.get(kind, "auto"), *spoken)
 
 
 def _check_one_of(config: DictConfig, first: str, meaning: str, second: str, other: str) -> None:
