@@ -13,6 +13,7 @@ from metavox.audio.level import gain_to
 from metavox.features.frames import Features
 from metavox.runtime import cores
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.pieces import render
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.synthesis.voice import StoredVoice
@@ -34,10 +35,11 @@ class Conversion:
     turned_down: float
     original: Original
     vocoder: Vocoder
+    features: Features
 
     def copy_synthesis(self) -> np.ndarray:
         """The source [S] through the vocoder alone: what is wrong there, no network can mend."""
-        return below_peak(self.vocoder.render(self.original.frames, self.original))[0]
+        return below_peak(render(self.vocoder, self.original.frames, self.original, self.features))[0]
 
 
 def convert(
@@ -56,16 +58,16 @@ def convert(
         found = pool.map(lambda said: features.aperiodicity(said.wave()), speech)
         for said, target, aperiodicity in zip(speech, converted, found, strict=True):
             original = Original(said.wave(), replace(said.frames, aperiodicity=aperiodicity))
-            wave = vocoder.render(replace(target, aperiodicity=aperiodicity), original)
+            wave = render(vocoder, replace(target, aperiodicity=aperiodicity), original, features)
             wave, turned_down = below_peak(wave * np.float32(gain_to(level, wave, features.rate)))
-            yield Conversion(said, wave, turned_down, original, vocoder)
+            yield Conversion(said, wave, turned_down, original, vocoder, features)
 
 
 def copy_synthesis(speech: Speech, features: Features, vocoder: Vocoder) -> np.ndarray:
     """A piece of speech [S] through the vocoder, unconverted."""
     wave = speech.wave()
     own = replace(speech.frames, aperiodicity=features.aperiodicity(wave))
-    return below_peak(vocoder.render(own, Original(wave, own)))[0]
+    return below_peak(render(vocoder, own, Original(wave, own), features))[0]
 
 
 def below_peak(wave: np.ndarray) -> tuple[np.ndarray, float]:

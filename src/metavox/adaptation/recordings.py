@@ -1,6 +1,5 @@
 """The recordings a user names: found, read, judged and turned into frames."""
 
-import functools
 import glob
 import logging
 import unicodedata
@@ -101,11 +100,13 @@ def without_results(
     return kept, left_out
 
 
-@functools.lru_cache(maxsize=512)
 def _is_report(folder: Path) -> bool:
     """Whether a report of a conversion lies in a folder."""
-    report = folder / "report.md"
-    return report.is_file() and report.open("rb").read(len(TITLE)) == TITLE.encode()
+    try:
+        with (folder / "report.md").open("rb") as file:
+            return file.read(len(TITLE)) == TITLE.encode()
+    except OSError:
+        return False
 
 
 def _unique(names: dict[Path, str]) -> dict[Path, str]:

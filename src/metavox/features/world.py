@@ -1,5 +1,6 @@
 """WORLD (Morise et al. 2016) features: mel-cepstrum of the spectral envelope, F0, coded aperiodicity."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from metavox.features.frames import Frames, at_rate
 # rate in Hz -> (order, alpha). Orders are sprocket's and s3prl-vc's; alpha is the warping closest to the mel scale
 # (SPTK; pysptk.util.mcepalpha computes the same).
 USUAL = {16000: (24, 0.41), 22050: (34, 0.455), 24000: (34, 0.466), 44100: (40, 0.544), 48000: (40, 0.554)}
+LONG = 12_000  # frames of which full spectra are held at once, a minute at a hop of 5 ms
 LEAST = 0.05  # seconds of signal that the analysis windows need
 
 
@@ -102,7 +104,20 @@ class World:
 
     def _aperiodicity(self, dithered: np.ndarray, f0: np.ndarray) -> np.ndarray:
         x, f0 = (np.ascontiguousarray(values, dtype=np.float64) for values in (dithered, f0))
-        return pyworld.code_aperiodicity(pyworld.d4c(x, f0, self._times(f0), self.rate, fft_size=self.fft), self.rate)
+
+        def coded(f0: np.ndarray, times: np.ndarray) -> np.ndarray:
+            return np.asarray(
+                pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate)
+            )
+
+        return self._in_pieces(coded, f0)
+
+    def _in_pieces(self, analyse: Callable[[np.ndarray, np.ndarray], np.ndarray], f0: np.ndarray) -> np.ndarray:
+        """analyse(f0 [N], times [N]) of all frames, `LONG` at a time: each frame is one of its own, and of a long
+        recording the full spectra would fill the memory."""
+        times = self._times(f0)
+        parts = [analyse(f0[i : i + LONG], times[i : i + LONG]) for i in range(0, max(1, len(f0)), LONG)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _times(self, f0: np.ndarray) -> np.ndarray:
         """[T] seconds, as DIO has them, to the last bit."""
@@ -121,8 +136,12 @@ class World:
     def cepstrum(self, wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
         """Mel-cepstrum [T, order + 1] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
         x = np.ascontiguousarray(wave, dtype=np.float64)
-        envelope = pyworld.cheaptrick(x, f0.astype(np.float64), self._times(f0), self.rate, fft_size=self.fft)
-        return melcepstrum.encode(envelope, self.order, self.alpha)
+
+        def encoded(f0: np.ndarray, times: np.ndarray) -> np.ndarray:
+            envelope = pyworld.cheaptrick(x, f0, times, self.rate, fft_size=self.fft)
+            return melcepstrum.encode(envelope, self.order, self.alpha)
+
+        return self._in_pieces(encoded, f0.astype(np.float64))
 
     def dithered(self, wave: np.ndarray) -> np.ndarray:
         """wave [S] with white noise of the amplitude `dither`, the same every time."""

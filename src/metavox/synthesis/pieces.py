@@ -1,0 +1,55 @@
+"""Long recordings through a vocoder a piece at a time, so that memory does not grow with their length."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from metavox.features.frames import Features, Frames
+from metavox.synthesis.vocoders.base import Original, Vocoder
+
+LONG = 12_000
+"""Frames rendered at once, at most: a minute at a hop of 5 ms."""
+FADE = 5
+"""Frames to each side of a cut over which one piece fades into the next."""
+
+
+def render(vocoder: Vocoder, frames: Frames, original: Original, features: Features) -> np.ndarray:
+    """As `vocoder.render`: frames [T] -> wave [S]. What is longer than `LONG` frames is cut where it is most quiet."""
+    if len(frames) <= LONG:
+        return vocoder.render(frames, original)
+    whole = np.zeros(0, dtype=np.float32)
+    cuts = [0, *_cuts(features.power(original.frames.spectrum)), len(frames)]
+    for first, last in pairwise(cuts):
+        start, stop = max(0, first - FADE), min(len(frames), last + FADE + 1)
+        begin, end = (_sample(place, features) for place in (start, stop))
+        part = vocoder.render(
+            _cut(frames, start, stop),
+            Original(original.wave[begin : None if last == len(frames) else end], _cut(original.frames, start, stop)),
+        )
+        whole = _joined(whole, part, begin, _sample(first + FADE, features) if first else 0)
+    return whole
+
+
+def _joined(whole: np.ndarray, part: np.ndarray, begin: int, faded: int) -> np.ndarray:
+    """`part` begins at sample `begin` of the whole and has taken over at sample `faded`."""
+    rise = np.linspace(0, 1, faded - begin, dtype=np.float32)
+    between = whole[begin:faded] * (1 - rise) + part[: faded - begin] * rise
+    return np.concatenate([whole[:begin], between, part[faded - begin :]])
+
+
+def _cuts(power: np.ndarray) -> Iterator[int]:
+    """Quiet places in `power` [T] dB, at most `LONG` frames and at least half as many apart."""
+    smooth = np.convolve(power, np.ones(2 * FADE + 1) / (2 * FADE + 1), mode="same")
+    at = 0
+    while len(power) - at > LONG:
+        at += LONG // 2 + int(smooth[at + LONG // 2 : at + LONG].argmin())
+        yield at
+
+
+def _sample(frame: int, features: Features) -> int:
+    return round(frame * features.hop * features.rate)
+
+
+def _cut(frames: Frames, start: int, stop: int) -> Frames:
+    return Frames(*(values[start:stop] for values in (frames.spectrum, frames.f0, frames.aperiodicity)))
