@@ -180,6 +180,7 @@ def test_the_verdict_is_plain() -> None:
 def test_settings_that_cannot_be_are_refused_before_anything_is_read(tmp_path: Path) -> None:
     run = metavox.load_run(make_run(tmp_path / "run"))
     for settings, message in (({"shots": 0}, "shots is 0"), ({"lr": "high"}, "lr is high"),
+                              ({"name": "../x"}, "not a path"),
                               ({"pairing": "phone", "target_language": "de"}, "English only")):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             run.adapt(tmp_path / "nothing", **settings)  # type: ignore[arg-type]

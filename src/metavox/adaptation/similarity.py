@@ -40,8 +40,8 @@ def speaker_similarity(targets: Sequence[Path], files: Sequence[Row], copies: Se
     """SECS of the target's recordings, of the source through the vocoder alone and of the output; and of `copies`, the
     target's recordings through the vocoder, where given.
 
-    `files` name an "output" each, and its "reference" where the source was converted. Empty without Resemblyzer, or where the target's recordings are
-    no longer there.
+    `files` name an "output" each, and its "reference" where the source was converted. Empty without Resemblyzer, or
+    where the target's recordings are no longer there.
     """
     try:
         real, sources, outputs = (

@@ -1,5 +1,6 @@
 """The public face of adaptation: a trained run, and the voices adapted with it."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
@@ -111,6 +112,8 @@ class Run:
 
         Raises MetavoxError (AudioError for recordings, ConfigError for settings): one sentence with the way out.
         """
+        if name is not None and not is_plain_name(name):
+            raise ConfigError(f"name is {name!r}; give a name, not a path")
         wishes = Wishes(shots, steps, lr, pairing, language, target_language or language, consent, pairings)
         told = progress or silent
         Thread(target=first_gradient, daemon=True).start()
@@ -331,6 +334,11 @@ class Voice:
     def _heard(self, piece: Speech, pitch: F0Statistics | None = None) -> Wave:
         (found,) = self.conversions([piece], pitch)
         return found.wave, self.run.features.rate
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a voice's name can be a file's in any folder: a name, not a path, and short enough for the file system."""
+    return name.strip(". ") != "" and not set(name) & set("/\\\0\n") and len(os.fsencode(f"{name}.voice")) < 240
 
 
 def name_of(recordings: Sequence[Recording]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from metavox.adaptation.enrolment import Wishes
+from metavox.adaptation.voice import is_plain_name
 from metavox.audio.whole import check_writable
 from metavox.cli.adapt_translate import check_translation
 from metavox.errors import ConfigError, MetavoxError
@@ -27,6 +28,10 @@ def check(config: DictConfig) -> None:
     if kind and kind not in known:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
     gv_of(config)
+    if config.name is not None and not is_plain_name(str(config.name)):
+        raise ConfigError(
+            f"name is {config.name}; give a name without / and \\, the file goes to the folder of output="
+        )
     given = [key for key in ("shots", "steps", "lr") if config[key] is not None]
     if config.voice and given:
         raise ConfigError(
