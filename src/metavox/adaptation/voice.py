@@ -337,7 +337,7 @@ class Voice:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a voice's name can be a file's in any folder: a name, not a path, and short enough for the file system."""
+    """Whether a voice can be called that: a name, not a path, and short enough for file systems."""
     return name.strip(". ") != "" and not set(name) & set("/\\\0\n") and len(os.fsencode(f"{name}.voice")) < 240
 
 
