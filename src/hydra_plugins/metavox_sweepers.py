@@ -8,6 +8,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 class Grid(BasicSweeper):
     """Hydra's own sweep over lists of values, which names its folders by them and does only what is missing."""
 
+    def __init__(self, max_batch_size: int | None, params: Any, plan: bool = False, stored: bool = False) -> None:
+        super().__init__(max_batch_size=max_batch_size, params=params)
+        self.plan, self.stored = plan, stored
+
     def sweep(self, arguments: list[str]) -> Any:
         """Runs the missing jobs of `-m` with these overrides; see metavox.experiments.sweeps.grid."""
         from metavox.experiments.sweeps.grid import sweep

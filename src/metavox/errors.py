@@ -15,3 +15,10 @@ class SilenceError(AudioError):
 
 class ConfigError(MetavoxError):
     """A setting, or a combination of settings, that cannot work."""
+
+
+def describe(error: BaseException) -> str:
+    """An error in one sentence: its own where a user can mend it, else with its kind."""
+    if isinstance(error, MetavoxError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

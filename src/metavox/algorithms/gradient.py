@@ -117,9 +117,8 @@ class GradientAlgorithm(MetaAlgorithm):
             return self.engine.inner_loop(self.model, start, rows, update, steps, mode, self.options)
 
     def mean_loss(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
-        """See `MetaAlgorithm.mean_loss`; the same by `engines.acceleration` where that saves time or memory."""
-        found = self._accelerated(self, batch) if torch.is_grad_enabled() else None
-        return found or super().mean_loss(batch)
+        """See `MetaAlgorithm.mean_loss`; by `engines.acceleration`, which saves time or memory."""
+        return self._accelerated(self, batch) if torch.is_grad_enabled() else super().mean_loss(batch)
 
     def adaptation_path(self, support: Pairs, steps: Sequence[int], lr: float | None = None) -> list[Adapted]:
         """See `MetaAlgorithm.adaptation_path`."""

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from metavox.cli import hydra_errors
 from metavox.cli.arguments import quote, quote_choices
 from metavox.errors import ConfigError, MetavoxError
+from metavox.experiments.sweeps.jobs import FILE as JOBS
 from metavox.offers import conf_folder
 from metavox.runtime import (
     end_ddp,
@@ -32,11 +33,13 @@ from metavox.runtime import (
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 CONF = conf_folder()
+OF_SWEEPS = tuple(f"hydra{sep}{name}" for sep in "./" for name in ("sweep", "launcher", "mode"))
+"""How Hydra's settings begin that mean nothing to a single run; "hydra.sweep" begins those of its sweeper too."""
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
 def register_resolvers() -> None:
-    """`${run_dir:resume,new,test}`: the folder to go on with, or a new one; `${choices_help:}`: text for --help."""
+    """`${run_dir:resume,new,test,paper}`: the folder to go on with, or a new one; `${choices_help:}`: for --help."""
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("choices_help", choices_help, replace=True)
 
@@ -48,7 +51,10 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     ConfigError when there is no sweep to resume with -m.
     """
     folder = next((Path(a[len("resume=") :].strip("'\"")) for a in arguments if a.startswith("resume=")), None)
-    given = [a for a in arguments if a not in ("-m", "--multirun") and not a.startswith("resume=")]
+    given = [a for a in arguments if a not in ("-m", "--multirun") and not a.startswith(("resume=", "job="))]
+    number = next((a[len("job=") :] for a in arguments if a.startswith("job=")), None)
+    if number is not None:
+        return job_arguments(folder, number, given)
     if folder is None or not (folder / "multirun.yaml").is_file():
         if folder is not None and len(given) + 1 < len(arguments):
             raise ConfigError(f"resume={folder} is not a sweep: there is no {folder / 'multirun.yaml'}")
@@ -58,16 +64,40 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     replaced = {"hydra.sweep.dir", *(a.lstrip("+~").partition("=")[0] for a in given)}
     stored = stored_overrides(folder / "multirun.yaml", "trust=true" in given)
     own = [a for a in stored if a.lstrip("+~").partition("=")[0] not in replaced]
-    return ["-m", *own, *quote([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"]), *given]  # options stay last
+    own += quote([f"hydra.sweep.dir={folder}"], ["hydra.sweep.dir"])
+    own += ["hydra.sweeper.stored=true", "hydra.sweeper.plan=false"] if (folder / JOBS).exists() else []
+    return ["-m", *own, *given]  # options stay last
 
 
-def run_dir(resume: str | None, new: str, test: str | None = None) -> str:
-    """Where to work: beside the run to test again, where there is one. Raises ConfigError before Hydra makes a folder
-    of a misspelt name."""
+def job_arguments(folder: Path | None, number: str, given: Sequence[str]) -> list[str]:
+    """The command line of one job of a sweep, by its place in the sweep's list: for schedulers that know numbers.
+
+    Ends the program with code 0 where the job is done already. Raises ConfigError when there is no such job.
+    """
+    from metavox.experiments.sweeps.resume import checked_jobs, stored_overrides
+
+    trust = "trust=true" in given
+    jobs = checked_jobs(folder, trust) if folder else []
+    if folder is None or not jobs:
+        raise ConfigError("job=N is a job of a sweep: give resume=SWEEP_FOLDER beside it, a folder with a jobs.json")
+    if not number.isdigit() or int(number) >= len(jobs):
+        raise ConfigError(f"{folder} has no job {number}; give one of 0 to {len(jobs) - 1}")
+    name, overrides = jobs[int(number)]
+    if (folder / name / "summary.json").exists():
+        print(f"job {number} of {folder} is done already: {name}")
+        sys.exit(0)
+    stored = stored_overrides(folder / "multirun.yaml", trust)
+    own = [a for a in stored if a.startswith("hydra") and not a.startswith(OF_SWEEPS)]
+    return [*own, *overrides, *quote([f"hydra.run.dir={folder / name}"], ["hydra.run.dir"]), *given]
+
+
+def run_dir(resume: str | None, new: str, test: str | None = None, paper: str | None = None) -> str:
+    """Where to work: beside the run to test again, or in the folder of a printed table, where there is one. Raises
+    ConfigError before Hydra makes a folder of a misspelt name."""
     for key, run in {"resume": resume, "test": test}.items():
         if run and not Path(run, "config.yaml").is_file():
             raise ConfigError(f"{key}={run} is not a run folder: there is no {Path(run, 'config.yaml')}")
-    return resume or (f"{Path(test)}_test/{Path(new).name}" if test else new)
+    return resume or paper or (f"{Path(test)}_test/{Path(new).name}" if test else new)
 
 
 def groups() -> list[str]:

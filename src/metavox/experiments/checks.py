@@ -9,6 +9,10 @@ from metavox.errors import ConfigError
 from metavox.experiments.run_folder import flatten
 from metavox.synthesis.variance import GV
 
+SEEDS = ("seed", "data_seed", "dataset.seed", "dataset.data_seed", "dataset.split.seed", "dataset.sines.seed")
+PRECISIONS = ("32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")
+"""Those in which the weights stay 32-bit numbers."""
+
 
 def check(config: DictConfig) -> None:
     """Raises ConfigError naming the key and the way out."""
@@ -46,8 +50,59 @@ def check(config: DictConfig) -> None:
     if lrs is None or any(not lr > 0 for lr in lrs):
         raise ConfigError(f"evaluation.lrs is {config.evaluation.lrs}; give inner rates above 0, such as [0.01,0.1]")
     gv_of(config)
-    if not isinstance(config.seed, int) or config.seed < 0:
-        raise ConfigError(f"seed is {config.seed}; give a whole number of 0 or more")
+    check_seeds(config)
+    check_trainer(config.trainer, config.dataset.steps_per_epoch)
+
+
+def check_seeds(config: DictConfig) -> None:
+    """Raises ConfigError for a seed that numpy, torch or Lightning would refuse, or take for another number."""
+    for key in SEEDS:
+        value = OmegaConf.select(config, key)
+        if value is not None and (type(value) is not int or not 0 <= value < 2**32):
+            raise ConfigError(f"{key} is {value}; give a whole number from 0 to {2**32 - 1}")
+
+
+def check_trainer(trainer: DictConfig, steps: int) -> None:
+    """Raises ConfigError for settings of Lightning under which a run would fail after hours, or be no run at all.
+    `steps` are the meta-batches of an epoch."""
+    precision = trainer.get("precision")
+    if precision is not None and str(precision) not in PRECISIONS:
+        raise ConfigError(
+            f"trainer.precision is {precision}; frames are 32-bit numbers: give 32-true, 16-mixed or bf16-mixed, or "
+            "half precision in the inner loop alone, algorithm.inner.bfloat16=true"
+        )
+    for name in ("train", "val", "test"):
+        key = f"limit_{name}_batches"
+        limit = trainer.get(key)
+        fraction = type(limit) is float and (limit == 1 or (name == "train" and 0 < limit < 1 and limit * steps >= 1))
+        if limit is not None and not fraction and (type(limit) is not int or limit < 1):
+            raise ConfigError(f"trainer.{key} is {limit}; give a whole number of 1 or more, or leave it out for all")
+    for key in ("fast_dev_run", "overfit_batches", "barebones"):
+        if trainer.get(key):
+            raise ConfigError(f"trainer.{key} is not for a run that is tested; for a short one: trainer=quick")
+    _check_interval(trainer, steps)
+
+
+def _check_interval(trainer: DictConfig, steps: int) -> None:
+    """Validations within an epoch, after which a run can go on."""
+    every, together = trainer.get("val_check_interval"), trainer.get("accumulate_grad_batches", 1)
+    if type(together) is not int or together < 1:
+        raise ConfigError(f"trainer.accumulate_grad_batches is {together}; give a whole number of 1 or more")
+    if every in (None, 1.0) and type(every) is not int:
+        return
+    limit = trainer.get("limit_train_batches")
+    epoch = steps if limit is None else min(limit, steps) if type(limit) is int else int(limit * steps)
+    batches = max(1, int(every * epoch)) if type(every) is float and 0 < every < 1 else every
+    if type(batches) is not int or batches < 1 or batches > epoch or trainer.get("check_val_every_n_epoch", 1) is None:
+        raise ConfigError(
+            f"trainer.val_check_interval is {every}; give a number of meta-batches up to the {epoch} of an epoch, or a "
+            "share of them between 0 and 1, with a number for check_val_every_n_epoch"
+        )
+    if batches % together:
+        raise ConfigError(
+            f"trainer.val_check_interval is {every}: validation would come in the middle of a step of "
+            f"trainer.accumulate_grad_batches={together} meta-batches; give a multiple of {together}"
+        )
 
 
 def gv_of(config: DictConfig) -> GV:

@@ -53,7 +53,14 @@ def trained_checkpoint(run: Path, place: Path, wanted: Mapping[str, Any]) -> Pat
     old, new = ({key: own["config"].get(key) for key in SAME} for own in (stored, wanted))
     if changed := changed_settings(old, new):
         raise ConfigError(f"{file} was trained with other settings than {run} has ({', '.join(changed[:5])})")
+    check_recordings(file, wanted)
+    return file
+
+
+def check_recordings(file: Path, wanted: Mapping[str, Any]) -> None:
+    """Raises MetavoxError when the checkpoint `file` was trained on other recordings than those of `wanted`, what a
+    checkpoint would hold now: the normalisation of training speakers tells."""
+    stored = load_plain(file, "a checkpoint of train.py")["metavox"]
     for name, values in (wanted["normaliser"] or {}).items():
         if not np.allclose(values, stored["normaliser"][name], rtol=1e-3, atol=1e-3):
             raise MetavoxError(f"the recordings are not those that {file} was trained on; restore them, or train again")
-    return file

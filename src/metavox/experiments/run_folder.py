@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,29 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metavox.audio.whole import write_whole
-from metavox.errors import ConfigError, MetavoxError
+from metavox.errors import ConfigError, MetavoxError, describe
 from metavox.evaluation.waveform import TRIAL
 from metavox.offers import offers
-from metavox.report.settings import flatten
+from metavox.report.settings import comparable, flatten
 from metavox.runtime import cores
 from metavox.stored import DEEPEST, StoredConfig
+from metavox.tasks.members import Members
 
 COLUMNS = (
     *("dataset", "pairing", "algorithm", "seed", "source", "target", "voices"),
     *("shots", "steps", "lr", "metric", "convention", "value"),
 )
+FAILED = "failed.txt"
+"""Why a run ended without its results, in one sentence; gone as soon as it is started again."""
+SPLIT = "split.json"
+"""Which recordings the tasks of a run are made of: {split: {speaker: [ids]}}."""
 TRIALS = ("algorithm", "seed", "source", "target", "against", "shots", "steps", "score")
-FREE = ("logger", "callbacks", "resume", "trust", "trainer.accelerator", "trainer.devices", "trainer.enable_",
-        "trainer.log_", "trainer.strategy", "trainer.num_nodes", "trainer.use_distributed_sampler",
-        "dataset.device_store")  # fmt: skip
-"""Settings that may differ when a run goes on: they say how it is run and watched, not what is computed."""
+FREE = (
+    *("logger", "resume", "trust", "cache", "dataset.cache", "dataset.workers", "dataset.device_store"),
+    *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
+    *("trainer.use_distributed_sampler", "trainer.enable_", "trainer.log_", "trainer.default_root_dir"),
+)
+"""Settings that may differ when a run goes on: they say where and how it is run and watched, not what is computed."""
 END = "# end of the file\n"
 
 
@@ -55,6 +62,11 @@ class RunFolder:
                 f"{self.path} holds a run with other settings ({', '.join(changed[:5])}); "
                 "go on with it by `resume=` alone, or choose another folder"
             )
+
+    def keep_split(self, members: Members) -> None:
+        """Writes which recordings the tasks of a new run are made of."""
+        if not (self.path / SPLIT).exists():
+            write_whole(self.path / SPLIT, json.dumps(members).encode())
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of results.csv, none where there is no such file."""
@@ -119,7 +131,7 @@ def lock_folder(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # longer than somebody who only looks whether it is held
     except Timeout as error:
         raise Busy(f"{path} is in use by another process; wait for it, or choose another folder") from error
     try:
@@ -128,9 +140,21 @@ def lock_folder(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def note_failure(path: Path) -> Iterator[None]:
+    """Keeps the reason why the run in `path` failed, for those who ask how a sweep stands."""
+    (path / FAILED).unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        with suppress(MetavoxError):  # a full disk may be why
+            write_whole(path / FAILED, f"{describe(error)}\n".encode())
+        raise
+
+
 def changed_settings(old: Any, new: Any) -> list[str]:
     """The settings in which two configs of plain values ask for different computations."""
-    old, new = flatten(old), flatten(new)
+    old, new = comparable(flatten(old)), comparable(flatten(new))
     return sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(FREE))
 
 

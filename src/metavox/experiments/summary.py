@@ -1,6 +1,7 @@
 """The end of a run: its tables, its summary.json, where to look."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,13 +33,29 @@ def scores_at(rows: Sequence[dict[str, Any]], shots: int, steps: int) -> dict[st
     return {metric: cells[""][str(steps)]["mean"] for metric, cells in summarise(chosen).items()}
 
 
+def diverged_algorithms(rows: Sequence[dict[str, str]], steps: int) -> list[str]:
+    """The algorithms of which no test task has a loss after `steps` inner steps."""
+    losses: dict[str, list[float]] = {}
+    for row in rows:
+        if row["metric"] == "loss" and int(row["steps"]) == steps:
+            losses.setdefault(row["algorithm"], []).append(float(row["value"]))
+    return [name for name, values in losses.items() if all(map(math.isnan, values))]
+
+
 def write_results(experiment: Experiment, folder: RunFolder, seconds: float) -> None:
     """Prints the tables, writes summary.json, which says that the run is complete, and says where to look."""
     rows, config, data = folder.rows(), experiment.config, experiment.data
     summary = summarise(rows)
     text = "\n\n".join(tables(at_shots(rows, shots), experiment.own_steps) for shots in data.grid)
     write_whole(folder.path / "tables.txt", f"{text}\n".encode())
-    folder.write_summary({"algorithm": config.choices.algorithm, "seconds": round(seconds, 1), "metrics": summary})
+    lost = diverged_algorithms(rows, experiment.own_steps)
+    for name in lost:
+        log.warning("%s diverged on every test task and has no figure; lower its inner rate (evaluation.lrs) or take "
+                    "fewer inner steps", name)  # fmt: skip
+    main = config.choices.algorithm
+    folder.write_summary(
+        {"algorithm": main, "seconds": round(seconds, 1), "diverged": main in lost, "metrics": summary}
+    )
     log.info("\n%s\n\nrun folder:   %s\nTensorBoard:  tensorboard --logdir %s", text, folder.path, folder.path)
     if config.features:
         log.info("adapt:        python adapt.py run=%s target=RECORDINGS source=RECORDINGS output=FOLDER", folder.path)

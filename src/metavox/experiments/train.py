@@ -20,8 +20,16 @@ from metavox.experiments.experiment import Experiment, silence_lightning
 from metavox.experiments.papers.sinusoid import run_paper
 from metavox.experiments.papers.speech import run_speech_paper
 from metavox.experiments.processes import PROCESSES, is_helper, single_process, with_processes
-from metavox.experiments.retest import config_of_retest, trained_checkpoint
-from metavox.experiments.run_folder import RunFolder, load_config, lock_folder, read_rows, write_rows
+from metavox.experiments.retest import check_recordings, config_of_retest, trained_checkpoint
+from metavox.experiments.run_folder import (
+    SPLIT,
+    RunFolder,
+    load_config,
+    lock_folder,
+    note_failure,
+    read_rows,
+    write_rows,
+)
 from metavox.experiments.scoring import Scoring, add_toplines, scoring
 from metavox.experiments.summary import main_shots, scores_at, write_results
 from metavox.experiments.tracking import log_results, open_loggers
@@ -34,7 +42,11 @@ from metavox.tasks.quality import COLUMNS
 from metavox.tasks.speech import SpeechTasks
 
 log = logging.getLogger(__name__)
-WRITES = {"ModelCheckpoint": ("dirpath", "checkpoints"), "Pictures": ("folder", "audio")}
+WRITES = {
+    "BestAndLast": ("dirpath", "checkpoints"),
+    "ModelCheckpoint": ("dirpath", "checkpoints"),
+    "Pictures": ("folder", "audio"),
+}
 """Callbacks that write files: the argument that says where, and the folder within the run."""
 
 
@@ -43,7 +55,9 @@ def train(config: DictConfig) -> float:
     never see a test metric."""
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    path = Path(hydra.runtime.output_dir)
     if config.paper:
+        config.paper.output = str(path)
         if "folds" in config.paper:
             folder = run_speech_paper(config, run, list(hydra.overrides.task))
         else:
@@ -54,12 +68,11 @@ def train(config: DictConfig) -> float:
         config = _resumed(config, hydra.overrides.task, folders)
     elif config.test:
         config = config_of_retest(config, hydra.overrides.task, folders)
-    path = Path(hydra.runtime.output_dir)
     try:
         silence_lightning()
         if is_helper(config):
             return help_train(config, path)
-        with lock_folder(path):
+        with lock_folder(path), note_failure(path):
             return run(config, path, list(hydra.overrides.task))
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.error("interrupted; go on with: python train.py resume=%s", path)
@@ -72,8 +85,9 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     started = time.time()
     experiment = Experiment.of(config)
     folder = RunFolder(path, config, overrides)
-    experiment.data.prepare()
+    prepare_data(experiment, path)
     if isinstance(experiment.data, SpeechTasks):
+        folder.keep_split(experiment.data.members)
         write_rows(path / "pairs.csv", COLUMNS, experiment.data.pairs)
     scores = scoring(config, experiment.data, experiment.metrics)
     for name in experiment.algorithms:
@@ -85,11 +99,16 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     return validation_score(path)
 
 
+def prepare_data(experiment: Experiment, path: Path) -> None:
+    """The tasks of the run in `path`: by the split that it keeps, or that of the run that is tested again."""
+    experiment.data.prepare(Path(experiment.config.get("test") or path) / SPLIT)
+
+
 def help_train(config: DictConfig, path: Path) -> float:
     """What a process does that only helps to train: the training of all algorithms that have none yet, in the order of
     the first process. No score is known here."""
     experiment = Experiment.of(config)
-    experiment.data.prepare()
+    prepare_data(experiment, path)
     scores = scoring(config, experiment.data, [])
     done = {row["algorithm"] for row in read_rows(path / "results.csv")}
     for name in experiment.algorithms:
@@ -121,10 +140,7 @@ def fit(experiment: Experiment, learner: MetaLearner, path: Path, place: Path, l
     weights in the learner; those of the run that is tested again, where there is one. Returns a trainer to test with.
     """
     config, checkpoints = experiment.config, place / "checkpoints"
-    callbacks = []
-    for entry in config.callbacks.values():
-        argument, folder = WRITES.get(entry["_target_"].rsplit(".", 1)[-1], (None, ""))
-        callbacks.append(build(entry, **({argument: str(place / folder)} if argument else {})))
+    callbacks = build_callbacks(config, place)
     parts = {"logger": loggers, "callbacks": callbacks, "plugins": [WholeCheckpoints()], "default_root_dir": str(place)}
     trainer: pl.Trainer = build(config.trainer, **parts)
     if learner.algorithm.needs_training:
@@ -132,12 +148,24 @@ def fit(experiment: Experiment, learner: MetaLearner, path: Path, place: Path, l
         if config.get("test"):
             best = trained_checkpoint(Path(config.test), place.relative_to(path), learner.extra)
         else:
+            if last.exists():
+                check_recordings(last, learner.extra)
             ckpt = str(last) if last.exists() else None
             trainer.fit(learner, datamodule=experiment.data, ckpt_path=ckpt, weights_only=True)
             best = checkpoints / "best.ckpt"
         if best.exists():
             learner.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    learner.eval()  # rates are tuned and steps chosen as a test would go: no dropout, no statistics moved
     return trainer if trainer.world_size == 1 else build(single_process(config.trainer), **parts)
+
+
+def build_callbacks(config: DictConfig, place: Path) -> list[pl.Callback]:
+    """What watches or steers a training whose folder is `place`; the entries that are null are left out."""
+    found = []
+    for entry in filter(None, config.callbacks.values()):
+        argument, folder = WRITES.get(entry["_target_"].rsplit(".", 1)[-1], (None, ""))
+        found.append(build(entry, **({argument: str(place / folder)} if argument else {})))
+    return found
 
 
 def _resumed(config: DictConfig, overrides: Any, folders: Sequence[Path]) -> DictConfig:

@@ -179,7 +179,17 @@ class MetaLearner(pl.LightningModule):
         return rows
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds `extra`, and the state of torch's random numbers, so that dropout goes on as it would have."""
         checkpoint["metavox"] = self.extra
+        checkpoint["random"] = [torch.get_rng_state()]
+        if torch.cuda.is_initialized():
+            checkpoint["random"] += torch.cuda.get_rng_state_all()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        cpu, *devices = checkpoint.get("random", [torch.get_rng_state()])
+        torch.set_rng_state(cpu.cpu())
+        if devices and len(devices) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([state.cpu() for state in devices])
 
 
 def distinct(curve: Sequence[tuple[int, Adapted]]) -> list[tuple[list[int], Adapted]]:

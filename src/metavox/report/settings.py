@@ -15,11 +15,19 @@ Config = Mapping[str, Any]
 FREE = (
     *("name", "choices.algorithm", "choices.baselines", "cache", "resume", "test", "baselines", "dataset.split"),
     *("dataset.root", "dataset.corpus.root", "dataset.workers", "dataset.cache", "pairing.root"),
-    *("trust", "logger", "callbacks", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
+    *("trust", "logger", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
     *("evaluation.steps", "evaluation.auto_steps", "evaluation.listen", "listen", "choices.listen"),
 )
 """Settings in which runs of one table may differ, beside the seeds: folds, places, how a run is watched, what else was
 scored. Not `evaluation.shots`: the largest K of a test decides which recordings are left to score."""
+WATCHERS = ("Pictures", "Pruning", "TQDMProgressBar", "RichProgressBar", "LearningRateMonitor", "DeviceStatsMonitor",
+            "ModelSummary", "RichModelSummary")  # fmt: skip
+"""Callbacks that only watch: whatever else is among `callbacks` may change what is computed."""
+CHECKPOINTS = ("BestAndLast", "ModelCheckpoint")
+"""Callbacks that choose the best epoch ..."""
+SAVED_AS = ("_target_", "dirpath", "filename", "save_last", "verbose", "auto_insert_metric_name",
+            "enable_version_counter")  # fmt: skip
+"""... and the last parts of their settings that do not say by what."""
 FOLLOWS = {
     "shots": ("dataset.shots",),
     "dataset": ("choices.dataset", "dataset."),
@@ -55,11 +63,34 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def comparable(flat: Config) -> dict[str, Any]:
+    """Flat settings as two runs are compared by: without callbacks that only watch and without places, and with what a
+    run from before there was a choice did by itself."""
+    kinds = {k.removesuffix("_target_"): str(v).rsplit(".", 1)[-1] for k, v in flat.items() if _names_callback(k)}
+    watching = tuple(prefix for prefix, kind in kinds.items() if kind in WATCHERS)
+    saving = tuple(prefix for prefix, kind in kinds.items() if kind in CHECKPOINTS)
+    place = str(flat["cache"]) if flat.get("cache") else None
+    found: dict[str, Any] = {f"{prefix}mode": "min" for prefix in saving}
+    for key, value in flat.items():
+        if key.startswith(watching) or (key.startswith(saving) and key.endswith(SAVED_AS)):
+            continue
+        if key.startswith("callbacks.") and value in (None, "None"):  # taken away
+            continue
+        below = place and isinstance(value, str) and value.startswith(place)
+        found[key] = f"cache{value[len(str(place)) :]}" if below else value
+    seeds = {"data_seed": "seed", "dataset.data_seed": "dataset.seed"}
+    return {**{new: found[old] for new, old in seeds.items() if old in found}, **found}
+
+
+def _names_callback(key: str) -> bool:
+    return key.startswith("callbacks.") and key.endswith("._target_")
+
+
 def read_config(path: Path) -> Config:
     """The settings in a YAML file, none where there is no such file. Raises MetavoxError when it is broken."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with libyaml
     try:
-        return flatten(yaml.load(path.read_bytes(), loader))  # both are safe
+        return comparable(flatten(yaml.load(path.read_bytes(), loader)))  # both loaders are safe
     except FileNotFoundError:
         return {}
     except OSError as error:

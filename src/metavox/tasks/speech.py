@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.utterance import Corpus, Utterance
@@ -17,7 +17,6 @@ from metavox.features.store import FeatureStore
 from metavox.pairing.base import Pairing, SpeakerPair
 from metavox.tasks.alignments import Alignments, Group, speech_frames
 from metavox.tasks.augment import VoiceAugment
-from metavox.tasks.batch import TaskBatch
 from metavox.tasks.data import TaskData
 from metavox.tasks.episodes import (
     EpisodeInfo,
@@ -29,6 +28,7 @@ from metavox.tasks.episodes import (
     stack_episodes,
 )  # fmt: skip
 from metavox.tasks.fixed import batches, draw_episode
+from metavox.tasks.members import Members, members_of, recall_members
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.quality import Paired, table
 from metavox.tasks.sizes import check_sizes, share
@@ -61,6 +61,8 @@ class SpeechTasks(TaskData):
         augment: makes training voices other voices, a new one for every task; None leaves them as they are.
         device_store: True keeps the frames on the training device and gathers there; "auto" does so on a GPU where
             they take less than half of its free memory and nothing augments them; False reads the memory map.
+        seed: draws the training episodes.
+        data_seed: draws the voice pairs and the fixed tasks; None for `seed`.
         settings: the corpus's own keys of the dataset config, which `corpus` has been built from.
     """
 
@@ -70,7 +72,7 @@ class SpeechTasks(TaskData):
         validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
         seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None,
         augment: VoiceAugment | None = None, device_store: bool | str = "auto", phones: bool = False,
-        **settings: object,
+        data_seed: int | None = None, **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
@@ -80,6 +82,7 @@ class SpeechTasks(TaskData):
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
         self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
+        self.data_seed = seed if data_seed is None else data_seed
         self.augment, self.phones = augment, phones or pairing.labelled
         if augment:
             augment.prepare(features)
@@ -97,6 +100,7 @@ class SpeechTasks(TaskData):
         self.store = FeatureStore(Path(cache) / "features", features)
         self.alignments = Alignments(self.store, pairing)
         self.episodes: dict[str, list[EpisodeInfo]] = {}
+        self.members: Members = {}
 
     @property
     def dims(self) -> dict[str, int]:
@@ -106,13 +110,18 @@ class SpeechTasks(TaskData):
 
     # -- preparation: all that takes long, resumably ------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Corpus, features, alignments, episodes. Does nothing the second time."""
+    def prepare(self, stored: Path | None = None) -> None:
+        """Corpus, features, alignments, episodes. Does nothing the second time. The split is that of the file `stored`,
+        where there is one."""
         if self.episodes:
             return
         self.corpus.prepare()
         utterances = self.corpus.utterances()
-        speakers = self.split(utterances)
+        if stored is not None and stored.exists():
+            speakers, utterances = recall_members(stored, utterances)
+        else:
+            speakers = self.split(utterances)
+        self.members = members_of(speakers, utterances)
         speakers["tuning"] = speakers["validation"]  # the tasks of which need more pairs than those of validation
         log.info("speakers: %s", ", ".join(f"{len(speakers[k])} for {k}" for k in ("test", "validation", "train")))
         if len(speakers["train"]) < FEW:
@@ -153,7 +162,7 @@ class SpeechTasks(TaskData):
         from_train = name != "train" and (alone or self.split.sources == "train")
         sources = enough_speech(utterances, speakers["train"], "train", *self._need(name)) if from_train else targets
         try:
-            return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.seed, name != "train")
+            return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.data_seed, name != "train")
         except MetavoxError as error:
             way_out = "; lower dataset.shots or dataset.queries to keep more speakers" if alone else ""
             raise MetavoxError(f"{_shown(name)} tasks: {error}{way_out}") from error
@@ -197,7 +206,7 @@ class SpeechTasks(TaskData):
         """Fixed episodes with the largest support, drawn by the seed: the same for every algorithm. A pooled pairing
         depends on the pool: its pairs are aligned for every size of the support."""
         infos = [
-            draw_episode(voice, max(sizes), self.test_queries, np.random.default_rng([self.seed, i]))
+            draw_episode(voice, max(sizes), self.test_queries, np.random.default_rng([self.data_seed, i]))
             for i, voice in enumerate(voices)
         ]
         parts = [part for e in infos for part in (*(e.at(shots).support for shots in sizes), e.query)]
@@ -226,14 +235,13 @@ class SpeechTasks(TaskData):
     # -- Lightning ----------------------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> DataLoader:
-        """The meta-batches of the current epoch."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        """The meta-batches of an epoch."""
         sampler = EpisodeSampler(
             self.table, self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser,
             self.meta_batch, self.shots, self.queries, self.frames, self.seed, self.augment, self._on_device(),
         )  # fmt: skip
         part = share(self.meta_batch, self.trainer)
-        return DataLoader(_Training(sampler, epoch * self.steps_per_epoch, self.steps_per_epoch, part), batch_size=None)
+        return self.training_loader(lambda number: sampler.batch(number, part))
 
     def _on_device(self) -> Tensor | None:
         """The frames of the store on the training device, moved there once; None where they stay on disk."""
@@ -259,7 +267,10 @@ class SpeechTasks(TaskData):
         return self._fixed_loader("test", self.grid)
 
     def _fixed_loader(self, name: str, sizes: Sequence[int]) -> DataLoader:
-        return DataLoader(batches(self.episodes[name], sizes), batch_size=None, collate_fn=self.collate)  # type: ignore[arg-type]
+        return DataLoader(
+            batches(self.episodes[name], sizes),  # type: ignore[arg-type]
+            batch_size=None, collate_fn=self.collate, generator=torch.Generator(),
+        )  # fmt: skip
 
 
 def _only(voices: list[SpeakerPair], kept: set[str]) -> list[SpeakerPair]:
@@ -270,18 +281,3 @@ def _only(voices: list[SpeakerPair], kept: set[str]) -> list[SpeakerPair]:
 def _shown(name: str) -> str:
     """The split as its user knows it: inner rates are tuned on validation speakers."""
     return name.replace("tuning", "validation")
-
-
-class _Training(Dataset):
-    """`count` meta-batches of a sampler, starting at number `first`; of each the tasks in `share`."""
-
-    def __init__(self, sampler: EpisodeSampler, first: int, count: int, share: slice) -> None:
-        self.sampler, self.first, self.count, self.share = sampler, first, count, share
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> TaskBatch:
-        if not 0 <= index < self.count:
-            raise IndexError(index)
-        return self.sampler.batch(self.first + index, self.share)

@@ -11,28 +11,30 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from metavox.errors import ConfigError, MetavoxError
+from metavox.errors import ConfigError, MetavoxError, describe
 from metavox.experiments.run_folder import changed_settings, load_yaml, write_yaml
+from metavox.experiments.sweeps.jobs import Job, add_jobs, has_diverged
+from metavox.experiments.sweeps.resume import checked_jobs
+from metavox.report.settings import flatten
 from metavox.runtime import end_with_parent
 
 log = logging.getLogger(__name__)
+APART = ("hydra.job_logging.formatters.simple.format='[{}] %(message)s'", "trainer.enable_progress_bar=false")
+"""For jobs that run side by side: every line names its job, and progress bars do not overwrite each other."""
+PLAN = """start them one by one, in any order and on any machine that shares the folder:
+python train.py resume=%s job=N
+numbers of the missing ones: python -m metavox.experiments.sweeps.status %s --missing"""
 LONGEST = 120
 """Characters of a job's folder name; file systems take 255 bytes."""
-
-
-class Job(NamedTuple):
-    """One run of a sweep, in a folder of the sweep's folder that is named by the values that vary."""
-
-    name: str
-    overrides: list[str]
 
 
 def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
@@ -44,15 +46,24 @@ def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
     """
     folder = Path(sweeper.config.hydra.sweep.dir)
     jobs = grid(sweeper, arguments)
+    if sweeper.stored:
+        names = {job.name for job in jobs}
+        jobs += [job for job in checked_jobs(folder, bool(sweeper.config.trust)) if job.name not in names]
+    check_different(sweeper, jobs)
     missing = [job for job in jobs if not is_done(sweeper, job, folder / job.name)]
-    remember(sweeper.config, folder)
+    if not (folder / "multirun.yaml").exists():  # a second sweep in the folder does not take the place of the first
+        remember(sweeper.config, folder)
+    add_jobs(folder, jobs)
     log.info("%d jobs in %s: %d done already, %d to run", len(jobs), folder, len(jobs) - len(missing), len(missing))
+    if sweeper.plan:
+        log.info(PLAN, folder, folder)
+        return []
     results: dict[str, Any] = {}
     size = sweeper.max_batch_size or len(jobs)
     for start in range(0, len(missing), size):
         results |= launch(sweeper, missing[start : start + size], start, folder)
     failed = {job.name: reason(results[job.name]) for job in missing if reason(results[job.name])}
-    log.info("%s", summary(folder, len(jobs), failed))
+    log.info("%s", summary(folder, jobs, failed))
     if failed:
         sys.exit(1)
     return [results[job.name] for job in missing]
@@ -79,6 +90,18 @@ def job_name(overrides: Sequence[str]) -> str:
     if name == whole and len(name) <= LONGEST:
         return name
     return f"{name[: LONGEST - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def check_different(sweeper: Any, jobs: Sequence[Job]) -> None:
+    """Raises ConfigError when a value is listed twice, or in two spellings: two jobs would be one run."""
+    seen: dict[frozenset[tuple[str, Any]], Job] = {}
+    for job in jobs:
+        with compose_job(sweeper, job) as config:
+            key = frozenset(flatten(OmegaConf.to_container(config, resolve=True)).items())  # 1 is 1.0 here
+        if key in seen:
+            both = " and ".join(dict.fromkeys((seen[key].name, job.name)))
+            raise ConfigError(f"{both} would be the same run twice; list every value once")
+        seen[key] = job
 
 
 def is_done(sweeper: Any, job: Job, folder: Path) -> bool:
@@ -124,7 +147,8 @@ def remember(config: DictConfig, folder: Path) -> None:
 
 def launch(sweeper: Any, jobs: Sequence[Job], first: int, folder: Path) -> dict[str, Any]:
     """Runs jobs through Hydra's launcher, whichever it is; their results, or what went wrong, by name."""
-    batch = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'"] for job in jobs]
+    own = [] if isinstance(sweeper.launcher, BasicLauncher) else [*APART]
+    batch = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'", *(o.format(job.name) for o in own)] for job in jobs]
     if isinstance(options := getattr(sweeper.launcher, "joblib", None), dict):
         options["initializer"] = end_with_parent  # else workers wait five minutes where the sweep is killed at once
     try:
@@ -142,14 +166,13 @@ def reason(result: Any) -> str:
     """Why a job has no results, in one sentence; nothing for one that has."""
     if isinstance(result, JobReturn):
         result = None if result.status == JobStatus.COMPLETED else result._return_value
-    if result is None or isinstance(result, MetavoxError):
-        return str(result or "")
-    return f"{type(result).__name__}: {' '.join(str(result).split())[:300]}"
+    return describe(result) if result is not None else ""
 
 
-def summary(folder: Path, jobs: int, failed: Mapping[str, str]) -> str:
+def summary(folder: Path, jobs: Sequence[Job], failed: Mapping[str, str]) -> str:
     """The last words of a sweep."""
-    lines = [f"{jobs - len(failed)} of {jobs} jobs are done; tables: python -m metavox.report {folder}"]
+    lines = [f"{len(jobs) - len(failed)} of {len(jobs)} jobs are done; tables: python -m metavox.report {folder}"]
+    lines += [f"diverged on every test task: {job.name}" for job in jobs if has_diverged(folder / job.name)]
     lines += [f"failed: {name}: {why}" for name, why in failed.items()]
     if failed:
         lines.append(f"go on with what is missing: python train.py resume={folder}")

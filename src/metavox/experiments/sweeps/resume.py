@@ -1,7 +1,7 @@
 """The command line of a sweep as `multirun.yaml` keeps it: checked before Hydra obeys it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.run_folder import load_yaml
+from metavox.experiments.sweeps.jobs import FILE as JOBS
+from metavox.experiments.sweeps.jobs import Job, read_jobs
 from metavox.offers import conf_folder, offers
 from metavox.stored import StoredConfig, short
 
@@ -40,12 +42,31 @@ def stored_overrides(file: Path, trust: bool) -> list[str]:
     except (KeyError, TypeError, HydraException) as error:
         reason = " ".join(str(error).split())[:300]
         raise MetavoxError(f"{file} does not hold the command line of a sweep ({reason}); start it anew") from error
+    _check(file, texts, parsed, trust)
+    return texts
+
+
+def checked_jobs(folder: Path, trust: bool) -> list[Job]:
+    """The jobs in the list of a sweep's folder. Raises ConfigError for one that could run code of whoever wrote the
+    list, or whose folder would lie elsewhere, unless `trust`."""
+    jobs = read_jobs(folder)
+    for job in jobs:
+        try:
+            parsed = OverridesParser.create().parse_overrides(job.overrides)
+        except HydraException as error:
+            raise MetavoxError(f"{folder / JOBS} does not hold jobs of a sweep; give its command again") from error
+        if job.name != Path(job.name).name:
+            raise ConfigError(f"{folder / JOBS} holds {short(job.name)}, which is no name of a job's folder")
+        _check(folder / JOBS, job.overrides, parsed, trust)
+    return jobs
+
+
+def _check(file: Path, texts: Sequence[str], parsed: Sequence[Override], trust: bool) -> None:
     for text, override in zip(texts, parsed, strict=True):
         if not trust and (reason := _danger(file, text, override)):
             raise ConfigError(
                 f"{file} holds {short(text)}: {reason}; if the sweep is from someone you trust, add trust=true"
             )
-    return texts
 
 
 def _danger(file: Path, text: str, override: Override) -> str:

@@ -24,14 +24,16 @@ class AcceleratedMeanLoss:
         self.tasks_at_once, self.compiled = tasks_at_once, compiled
         self.replays = GraphReplay(record, compiled)
 
-    def __call__(self, algorithm: MetaAlgorithm, batch: TaskBatch) -> tuple[Tensor, Tensor] | None:
-        """The mean loss [] with its gradient, and the losses [B], detached; None where plain autograd is as good."""
+    def __call__(self, algorithm: MetaAlgorithm, batch: TaskBatch) -> tuple[Tensor, Tensor]:
+        """The mean loss [] with its gradient, and the losses [B], detached.
+
+        The gradient is computed here and scaled later, by whatever factor Lightning gives the loss (a third, where
+        three meta-batches make a step), replayed or not: in one order of rounding, so that both are the same bits.
+        """
         tasks = len(batch.support.x)
         chunks = split_tasks(batch, min(tasks, self.tasks_at_once or chunk_size(batch, self.compiled)))
         sizes = {len(chunk.support.x): chunk for chunk in chunks}  # one size, for the last chunk perhaps another
         replays = {size: self._replay(algorithm, chunk, tasks) for size, chunk in sizes.items()}
-        if len(chunks) == 1 and replays[tasks] is None:
-            return None
         eager = partial(compute, algorithm, tasks)
         computed = ((replays[len(chunk.support.x)] or eager)(chunk) for chunk in chunks)
         return sum_chunks(computed, [p for p in inputs(algorithm) if p.requires_grad])
