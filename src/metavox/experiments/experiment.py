@@ -103,6 +103,7 @@ def silence_lightning() -> None:
     chatter = (
         *("does not have many workers", "exists and is not empty", "number of training batches", "No device id"),
         *("sync_dist=True", "LeafSpec", "`isinstance.treespec"),
+        "your dataloader is not resumable",  # it is: by the number of meta-batches, see TaskData.training_loader
     )
     for phrase in chatter:
         warnings.filterwarnings("ignore", f".*{phrase}.*")
