@@ -93,7 +93,8 @@ def test_a_finished_sweep_runs_nothing_and_loads_no_torch(whole: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in whole.glob("*/*")}
     (whole.parent / "torch").mkdir()
     (whole.parent / "torch" / "__init__.py").write_text("raise ImportError('torch is slow to import')")
-    environment = {**os.environ, "PYTHONPATH": str(whole.parent)}
+    path = os.pathsep.join([str(whole.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), f"resume={whole}"],
         capture_output=True, text=True, check=False, env=environment,
