@@ -12,10 +12,13 @@ from metavox.cli.entry import CONF
 LINE = re.compile(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>(?:[^#'\"]|'[^']*'|\"[^\"]*\"|(?<! )#)*)(?P<comment># .*)?")
 OPENING = """# Config reference
 
-Made from `conf/` by `python -m metavox.cli.reference > docs/config.md`; a test keeps it true. Every line can be
-overridden on the command line: `key=value` for the keys of `train` and `adapt`, `group=option` to choose,
-`group.key=value` within the choice (`dataset.shots=1`, `algorithm.inner.lr=0.03`). `null` is "not set"; `${...}` is
-taken from another key.
+Made from `conf/` by `python -m metavox.cli.reference > docs/config.md`. What stands here is true by test; options added
+since, also your own, are shown by that command and by `python train.py --help`.
+
+Every line can be overridden on the command line: `key=value` for the keys of `train` and `adapt`, `group=option` to
+choose, `group.key=value` within the choice (`dataset.shots=1`, `algorithm.inner.lr=0.03`). A key that the class behind a
+choice takes and that is not listed here is given with a plus sign (`+trainer.precision=bf16-mixed`). `null` is "not set";
+`${...}` is taken from another key.
 """
 
 
@@ -37,7 +40,11 @@ def section(path: Path) -> str:
     """One YAML file: what its first comment says, what it includes, then a table of its keys."""
     lines = path.read_text(encoding="utf-8").splitlines()
     title = next((line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line), "")
-    included = [line.strip()[2:] for line in lines if line.startswith("  - ") and line.strip() != "- _self_"]
+    included = [
+        re.sub(r"\s+#.*", "", line.strip()[2:])
+        for line in lines
+        if line.startswith("  - ") and line.strip() != "- _self_"
+    ]
     text = f"{title}\n" + (f"\nIncludes {', '.join(f'`{i}`' for i in included)}.\n" if included else "")
     rows = [f"| `{key}` | {f'`{value}`' if value else ''} | {comment} |" for key, value, comment in keys(lines)]
     return text + ("\n| key | value | |\n|---|---|---|\n" + "\n".join(rows) + "\n" if rows else "")
