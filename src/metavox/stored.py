@@ -30,7 +30,7 @@ SHORT = Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 80, 80
 WATCHES = ("callbacks", "logger")
 """Groups whose texts name files within the run folder."""
-SIZED = ("features", "model", "algorithm", "baselines")
+SIZED = ("features", "model", "algorithm", "baselines", "evaluation")
 
 
 class StoredConfig(NamedTuple):
@@ -52,7 +52,10 @@ class StoredConfig(NamedTuple):
 
         Raises ConfigError where the class refuses its arguments.
         """
-        return _build(self.config[group], f"{self.file}: {group}", objects)
+        node = self.config.get(group)
+        if not isinstance(node, dict) or "_target_" not in node:
+            raise self._error((group,), "names no class; copy the file again, or train again")
+        return _build(node, f"{self.file}: {group}", objects)
 
     def _check_any(self, value: Any, key: Key, budget: list[int]) -> None:
         self._spend(key, budget)
@@ -214,7 +217,7 @@ def fits(value: Any, hint: Any) -> bool:
     if issubclass(kind, os.PathLike) and not issubclass(str, kind):
         return type(value) is str
     if type(value) is dict and issubclass(dict, kind):
-        return all(fits(child, inner[1]) for child in value.values()) if len(inner) == 2 else True
+        return not inner or all(fits(k, inner[0]) and fits(child, inner[1]) for k, child in value.items())
     if type(value) is list and (issubclass(list, kind) or kind is tuple):
         fixed = kind is tuple and inner and inner[-1] is not ...
         kinds = inner if fixed else inner[:1] * len(value)

@@ -22,7 +22,8 @@ from metavox.pairing.phone import Phone
 from metavox.pairing.phones import pocketsphinx
 from metavox.synthesis.conversion import VoiceStatistics
 from metavox.synthesis.f0 import F0Statistics
-from metavox.synthesis.voice import StoredVoice, sha256
+from metavox.synthesis.sealed import sha256
+from metavox.synthesis.voice import StoredVoice
 
 PAIRINGS: dict[str, Callable[[], Pairing]] = {
     "parallel": Parallel, "tts": Parallel, "nearest": Nearest, "phone": Phone,

@@ -17,7 +17,7 @@ from metavox.asr import ASR
 from metavox.audio.files import duration
 from metavox.corpora.transcripts import transcript as beside
 from metavox.errors import ConfigError, MetavoxError
-from metavox.synthesis.voice import sha256
+from metavox.synthesis.sealed import sha256
 from metavox.translation.base import Translation, Translator, has_words, translate_lines
 from metavox.translation.languages import base
 from metavox.translation.text import restore, sentences

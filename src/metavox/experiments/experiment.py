@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
+from metavox.adaptation.checkpoint import VERSION
 from metavox.adaptation.vocoder import check_vocoder
 from metavox.algorithms.base import MetaAlgorithm
 from metavox.build import build
@@ -78,7 +79,7 @@ class Experiment:
         plain: dict[str, Any] = OmegaConf.to_container(self.config, resolve=True)  # type: ignore[assignment]
         plain["algorithm"] = OmegaConf.to_container(self.algorithms[name], resolve=True)
         return {
-            "version": 1, "lrs": {}, "config": plain, "dims": dict(data.dims), "shots": data.shots,
+            "version": VERSION, "lrs": {}, "config": plain, "dims": dict(data.dims), "shots": data.shots,
             "features": data.features.settings() if isinstance(data, SpeechTasks) else None,
             "normaliser": data.normaliser.state() if isinstance(data, SpeechTasks) else None,
         }  # fmt: skip

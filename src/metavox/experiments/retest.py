@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.run_folder import changed_settings, load_config
-from metavox.synthesis.voice import load_plain
+from metavox.synthesis.sealed import check_schema, load_sealed
 
 OTHER = ("evaluation.", "listen", "vocoder", "gv")
 """Settings that a test may have of its own."""
@@ -49,7 +49,10 @@ def trained_checkpoint(run: Path, place: Path, wanted: Mapping[str, Any]) -> Pat
     file = next((folder / name for name in ("best.ckpt", "final.ckpt") if (folder / name).exists()), None)
     if file is None:
         raise MetavoxError(f"{folder} holds no best.ckpt; finish the run by resume={run}, then test it")
-    stored = load_plain(file, "a checkpoint of train.py")["metavox"]
+    content = load_sealed(file, "a checkpoint of train.py")
+    check_schema(file, content, {"metavox": dict[str, Any]})
+    stored = content["metavox"]
+    check_schema(file, stored, {"config": dict[str, Any], "normaliser": dict[str, list[float]] | None}, "metavox.")
     old, new = ({key: own["config"].get(key) for key in SAME} for own in (stored, wanted))
     if changed := changed_settings(old, new):
         raise ConfigError(f"{file} was trained with other settings than {run} has ({', '.join(changed[:5])})")

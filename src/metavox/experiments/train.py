@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
@@ -37,7 +36,7 @@ from metavox.experiments.validation import save_validation, validation_score
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
 from metavox.learner.tuning import tune_lr
-from metavox.synthesis.voice import save_plain
+from metavox.synthesis.sealed import load_sealed, save_plain
 from metavox.tasks.quality import COLUMNS
 from metavox.tasks.speech import SpeechTasks
 
@@ -154,7 +153,7 @@ def fit(experiment: Experiment, learner: MetaLearner, path: Path, place: Path, l
             trainer.fit(learner, datamodule=experiment.data, ckpt_path=ckpt, weights_only=True)
             best = checkpoints / "best.ckpt"
         if best.exists():
-            learner.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+            learner.load_state_dict(load_sealed(best, "a checkpoint of train.py")["state_dict"])
     learner.eval()  # rates are tuned and steps chosen as a test would go: no dropout, no statistics moved
     return trainer if trainer.world_size == 1 else build(single_process(config.trainer), **parts)
 

@@ -1,25 +1,37 @@
 """An adapted voice as a small file: what adaptation changed, pitch and variance of the voice, where they came from."""
 
-import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
 
 from metavox.algorithms.base import Adapted, MetaAlgorithm
-from metavox.audio.whole import write_whole
 from metavox.errors import MetavoxError
 from metavox.features.frames import Features, Frames
 from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.sealed import (
+    Plain,
+    check_finite,
+    check_schema,
+    check_version,
+    load_sealed,
+    require_seal,
+    save_plain,
+)
 from metavox.synthesis.variance import GV, NONE
 from metavox.tasks.normaliser import Normaliser
 
-KIND, VERSION = "metavox voice", 2
+KIND, VERSION = "metavox voice", 3
+SCHEMA = {
+    "f0": dict[str, Any], "variance": torch.Tensor, "features": dict[str, Plain], "adapted": dict[str, torch.Tensor],
+    "checkpoint": str, "sha256": str, "provenance": dict[str, Any],
+}  # fmt: skip
+PROVENANCE = {"target": list[dict[str, Any]], "source": str}
+"""What is read of it again; all else is told as it is."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +63,16 @@ class StoredVoice:
     @classmethod
     def load(cls, path: str | Path) -> "StoredVoice":
         """Loads without executing code. Raises MetavoxError for what is not a voice file of this version."""
-        content = load_plain(path, "a voice file")
-        if content.get("kind") != KIND:
+        content = load_sealed(path, "a voice file")
+        if type(content.get("kind")) is not str or content["kind"] != KIND:
             raise MetavoxError(f"{path} is not a voice file; give the .voice file that adapt.py wrote")
-        if content.get("version") != VERSION:
-            raise MetavoxError(
-                f"{path} is a voice file of version {content.get('version')}, not {VERSION}; adapt again"
-            )
+        check_version(path, content.get("version"), (2, VERSION), "a voice file ", "adapt again")
+        require_seal(path, content, content["version"], VERSION)
+        check_schema(path, content, SCHEMA)
+        check_schema(path, content["provenance"], PROVENANCE, "provenance.")
+        check_finite(path, {name: content[name] for name in ("variance", "adapted")}, "content")
+        known = VoiceStatistics(_pitch(path, content["f0"]), _spread(path, content["variance"]))
         names = ("adapted", "checkpoint", "sha256", "features", "provenance")
-        known = VoiceStatistics(F0Statistics(**content["f0"]), content["variance"].numpy())
         return cls(known=known, **{name: content[name] for name in names})
 
     def convert(
@@ -72,37 +85,22 @@ class StoredVoice:
         return convert_frames(sources, mapped, features, normaliser, f0, self.known, gv)
 
 
+def _pitch(path: str | Path, stored: Mapping[str, Any]) -> F0Statistics:
+    check_schema(path, stored, get_type_hints(F0Statistics), "f0.")
+    found = F0Statistics(*(stored[name] for name in F0Statistics._fields))
+    if found.frames:  # else they are nan, since there is nothing to measure
+        check_finite(path, found._asdict(), "f0")
+    return found
+
+
+def _spread(path: str | Path, stored: torch.Tensor) -> np.ndarray:
+    if stored.dim() != 1 or not stored.is_floating_point() or bool((stored < 0).any()):
+        raise MetavoxError(f"{path} is damaged: variance is of another shape or below 0; copy or make it again")
+    return np.asarray(stored.numpy())
+
+
 def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:
     """x [T, D], the mapped columns -> y_hat [T, D] float32 by the adapted network of one task."""
     with torch.no_grad():
         z = torch.from_numpy(np.asarray(normaliser.normalise(x), dtype=np.float32))[None, None]  # [1, 1, T, D]
         return normaliser.denormalise(algorithm.predict(adapted, z))[0, 0].numpy()
-
-
-def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Plain containers and tensors as a torch file, written whole. Raises MetavoxError when the place cannot be
-    written."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_whole(path, buffer.getvalue())
-
-
-def load_plain(path: str | Path, what: str) -> dict[str, Any]:
-    """A torch file that holds a dict of plain containers and tensors. Raises MetavoxError naming `what` it is not."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise MetavoxError(f"{path} does not exist; check the path") from error
-    except Exception as error:  # torch raises whatever the broken bytes lead it to
-        raise MetavoxError(
-            f"{path} is not {what} or is damaged ({type(error).__name__}); copy or make it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise MetavoxError(f"{path} is not {what}")
-    return content
-
-
-def sha256(path: str | Path) -> str:
-    """Hex digest of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.mel import Mel
+from metavox.synthesis.sealed import load_plain
 from metavox.synthesis.vocoders.base import require_same
-from metavox.synthesis.voice import load_plain
 
 
 def weights(path: str | Path | None, vocoder: str, *keys: str) -> dict[str, Tensor]:
