@@ -1,6 +1,7 @@
 """Run folders and sweeps of strangers, and damaged ones: one sentence, before anything in them is obeyed."""
 
 import copy
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from omegaconf import OmegaConf
 
 from helpers import compose_train
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import load_config, load_yaml, write_yaml
+from metavox.experiments.run_folder import load_config, load_yaml, read_rows, write_rows, write_yaml
 from metavox.experiments.sweeps.resume import stored_overrides
+from metavox.experiments.sweeps.study import check_study, check_trial
+from metavox.experiments.validation import validation_score
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,61 @@ def test_a_damaged_yaml_is_one_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(MetavoxError, match=r"config\.yaml"):
         load_yaml(tmp_path / "config.yaml")
+
+
+def test_a_table_that_is_not_as_it_was_written_is_one_sentence(tmp_path: Path) -> None:
+    file, rows = tmp_path / "results.csv", [{"algorithm": name, "value": "1.5"} for name in ("maml", "ä,b", "joint")]
+    for count in (1, 3):
+        write_rows(file, ("algorithm", "value"), rows[:count])
+        assert read_rows(file) == rows[:count]
+    whole = file.read_bytes()
+    for cut in (*range(len(whole)), len(whole) // 2):
+        file.write_bytes(whole[:cut])
+        with pytest.raises(MetavoxError, match=r"results\.csv is cut short"):
+            read_rows(file)
+    file.write_bytes(whole.replace(b"1.5", b"1.6"))
+    with pytest.raises(MetavoxError, match="was changed"):
+        read_rows(file)
+
+
+def test_a_damaged_validation_score_is_one_sentence(tmp_path: Path) -> None:
+    assert validation_score(tmp_path) == float("inf")
+    (tmp_path / "validation.json").write_text('{"val/loss": 0.5}')
+    assert validation_score(tmp_path) == 0.5
+    for text in ("", '{"val/lo', "[1]", '{"val/loss": "x"}', "\x00"):
+        (tmp_path / "validation.json").write_text(text)
+        with pytest.raises(MetavoxError, match=r"validation\.json is damaged"):
+            validation_score(tmp_path)
+
+
+def test_a_damaged_study_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "study.db"
+    check_study(file)
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE trials (number INTEGER, note TEXT)")
+        database.executemany("INSERT INTO trials VALUES (?, ?)", [(n, "x" * 200) for n in range(200)])
+    database.close()
+    check_study(file)
+    whole = file.read_bytes()
+    for bytes_ in (b"", whole[:100], whole[: len(whole) // 2], b"\0" * 100 + whole[100:]):
+        file.write_bytes(bytes_)
+        with pytest.raises(MetavoxError, match=r"study\.db is damaged"):
+            check_study(file)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"algorithm": "{_target_: os.system}"}, {"hidden": "8"}, {"lr": 3.0}, {"lr": "0.1"}, {"+x": 1}, {"hidden": True}],
+)
+def test_a_trial_that_no_search_made_is_refused(values: dict[str, Any], tmp_path: Path) -> None:
+    space = {
+        "algorithm": {"choices": ["maml", "reptile"]},
+        "hidden": {"choices": [1, 8]},
+        "lr": {"low": 0.1, "high": 1},
+    }
+    check_trial(tmp_path, space, {"algorithm": "maml", "hidden": 8, "lr": 0.5})
+    with pytest.raises(MetavoxError, match="not in the space"):
+        check_trial(tmp_path, space, values)
 
 
 def multirun(folder: Path, *task: str, hydra: tuple[str, ...] = ()) -> Path:

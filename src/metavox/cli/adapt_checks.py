@@ -27,6 +27,8 @@ def check(config: DictConfig) -> None:
     kind, known = config.pairing.get("_target_"), {p["_target_"]: name for name, p in config.pairings.items()}
     if kind and kind not in known:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")
+    if config.name is not None:
+        check_name(str(config.name))
     gv_of(config)
     if config.name is not None and not is_plain_name(str(config.name)):
         raise ConfigError(
@@ -40,6 +42,12 @@ def check(config: DictConfig) -> None:
     if not config.voice:
         spoken = (str(config.language), str(config.target_language or config.language))
         Wishes(config.shots, config.steps, config.lr, known.get(kind, "auto"), *spoken)
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for a name that is no file's within the output folder."""
+    if name in ("", ".", "..") or set(name) & {"/", "\\"} or not name.isprintable() or len(name.encode()) > 200:
+        raise ConfigError(f"name={name!r} cannot name a voice file; give a plain name, and the folder by output=")
 
 
 def _check_one_of(config: DictConfig, first: str, meaning: str, second: str, other: str) -> None:

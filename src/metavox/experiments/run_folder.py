@@ -1,6 +1,7 @@
 """A run folder: what was asked, where it ran, what came out. Files are written whole; a killed run goes on from it."""
 
 import csv
+import hashlib
 import io
 import json
 import platform
@@ -106,8 +107,24 @@ def _trial(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, none where there is no such file."""
-    return list(csv.DictReader(io.StringIO(file.read_text()))) if file.exists() else []
+    """The rows of a CSV file, none where there is no such file. Raises MetavoxError for one that is not as it was
+    written: cut short, or changed."""
+    if not file.exists():
+        return []
+    content, sums = file.read_bytes(), checksums(file)
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8")), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        rows = [{"": None}]
+    whole = content.endswith(b"\n") and not any(None in row or None in row.values() for row in rows)
+    if not whole or (sums.exists() and hashlib.sha256(content).hexdigest() not in sums.read_text().split()):
+        raise MetavoxError(f"{file} is cut short or was changed; restore it, or start the run anew in another folder")
+    return rows
+
+
+def checksums(file: Path) -> Path:
+    """Where the checksums of a table stand: of the one that is there, and of the one that replaces it."""
+    return file.with_name(f".{file.name}.sha256")
 
 
 def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -116,7 +133,13 @@ def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(file, text.getvalue().encode())
+    content, sums = text.getvalue().encode(), checksums(file)
+    before, after = (
+        f"{hashlib.sha256(c).hexdigest()}\n" for c in (file.read_bytes() if file.exists() else b"", content)
+    )
+    write_whole(sums, f"{before}{after}".encode())  # a kill may come before the table is there
+    write_whole(file, content)
+    write_whole(sums, after.encode())
 
 
 class Busy(MetavoxError):

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from metavox.audio.whole import write_whole
 from metavox.build import build
+from metavox.errors import MetavoxError
 from metavox.experiments.processes import single_process
 from metavox.learner.module import MetaLearner
 from metavox.tasks.data import TaskData
@@ -29,8 +30,16 @@ def save_validation(config: DictConfig, learner: MetaLearner, data: TaskData, pl
 def validation_score(place: Path, metric: str = "val/loss") -> float:
     """`metric` of the algorithm trained in `place`; infinite where it is no number or was never computed.
 
-    Raises KeyError for a metric that validation does not have.
+    Raises KeyError for a metric that validation does not have, MetavoxError for a file that is damaged.
     """
     file = place / FILE
-    value = json.loads(file.read_text())[metric] if file.exists() else None
-    return math.inf if value is None else float(value)
+    if not file.exists():
+        return math.inf
+    try:
+        scores = json.loads(file.read_text(encoding="utf-8"))
+        known = isinstance(scores, dict) and all(isinstance(v, float | int | None) for v in scores.values())
+    except (OSError, ValueError):
+        known = False
+    if not known:
+        raise MetavoxError(f"{file} is damaged; delete results.csv beside it and go on with the run by resume=")
+    return math.inf if scores[metric] is None else float(scores[metric])

@@ -23,6 +23,7 @@ from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.run_folder import Busy, lock_folder
 from metavox.experiments.sweeps.grid import Job, compose_job, grid, is_done, launch, reason, remember
 from metavox.experiments.sweeps.search_report import write_trials
+from metavox.experiments.sweeps.study import check_study, check_trial
 from metavox.experiments.validation import validation_score
 
 try:
@@ -111,6 +112,7 @@ def storage(folder: Path) -> Any:
     whoever comes first."""
     url = f"sqlite:///{(folder / 'study.db').absolute()}"
     with FileLock(folder / ".study.lock"):
+        check_study(folder / "study.db")
         return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 120}})
 
 
@@ -131,6 +133,8 @@ def open_study(sweeper: Any, fixed: Sequence[str], folder: Path) -> Any:
 def next_trials(sweeper: Any, study: Any, folder: Path, tried: set[int]) -> list[FrozenTrial | Trial]:
     """The next trials: those that were interrupted and that nobody works on, then new ones."""
     left = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if t.number not in tried]
+    for trial in left:
+        check_trial(folder / "study.db", dict(space(sweeper)), trial.params)
     batch: list[Any] = [t for t in left if not in_use(folder / name(t.number))][: sweeper.jobs]
     while len(batch) < sweeper.jobs and len(study.get_trials(deepcopy=False)) < sweeper.trials:
         batch.append(ask(sweeper, study))
