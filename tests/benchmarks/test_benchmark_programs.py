@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_adapt import checkpoint
 
 from benchmarks import adapt, data, ddp, features
+from helpers import untrained_checkpoint
 
 SPEECH_RATE = 16000
 
@@ -72,7 +72,7 @@ def test_a_voice_is_made_and_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    torch.save(checkpoint(), tmp_path / "run" / "checkpoints" / "final.ckpt")
+    torch.save(untrained_checkpoint(), tmp_path / "run" / "checkpoints" / "final.ckpt")
     hums(tmp_path / "target", 6)
     hums(tmp_path / "source", 6)
     folders = [str(tmp_path / name) for name in ("run", "target", "source")]
