@@ -33,7 +33,7 @@ def voice(**changes: object) -> StoredVoice:
     fields = {
         "adapted": {"head.bias": torch.arange(3.0)[None]}, "known": KNOWN,
         "checkpoint": "run/checkpoints/final.ckpt", "sha256": "ab" * 32, "features": WORLD.settings(),
-        "provenance": {"shots": 5, "target": [{"path": "a.wav", "sha256": "cd" * 32}], "source": "recordings", "consent": None},
+        "provenance": {"shots": 5, "target": [{"path": "a.wav", "sha256": "cd" * 32}], "source": "a", "consent": None},
     }  # fmt: skip
     return StoredVoice(**(fields | changes))  # type: ignore[arg-type]
 
