@@ -49,10 +49,7 @@ def trained_checkpoint(run: Path, place: Path, wanted: Mapping[str, Any]) -> Pat
     file = next((folder / name for name in ("best.ckpt", "final.ckpt") if (folder / name).exists()), None)
     if file is None:
         raise MetavoxError(f"{folder} holds no best.ckpt; finish the run by resume={run}, then test it")
-    content = load_sealed(file, "a checkpoint of train.py")
-    check_schema(file, content, {"metavox": dict[str, Any]})
-    stored = content["metavox"]
-    check_schema(file, stored, {"config": dict[str, Any], "normaliser": dict[str, list[float]] | None}, "metavox.")
+    stored = _stored(file)
     old, new = ({key: own["config"].get(key) for key in SAME} for own in (stored, wanted))
     if changed := changed_settings(old, new):
         raise ConfigError(f"{file} was trained with other settings than {run} has ({', '.join(changed[:5])})")
@@ -63,7 +60,16 @@ def trained_checkpoint(run: Path, place: Path, wanted: Mapping[str, Any]) -> Pat
 def check_recordings(file: Path, wanted: Mapping[str, Any]) -> None:
     """Raises MetavoxError when the checkpoint `file` was trained on other recordings than those of `wanted`, what a
     checkpoint would hold now: the normalisation of training speakers tells."""
-    stored = load_plain(file, "a checkpoint of train.py")["metavox"]
+    stored = _stored(file)
     for name, values in (wanted["normaliser"] or {}).items():
         if not np.allclose(values, stored["normaliser"][name], rtol=1e-3, atol=1e-3):
             raise MetavoxError(f"the recordings are not those that {file} was trained on; restore them, or train again")
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    """What a checkpoint holds beside its weights. Raises MetavoxError for one that is damaged."""
+    content = load_sealed(file, "a checkpoint of train.py")
+    check_schema(file, content, {"metavox": dict[str, Any]})
+    stored: dict[str, Any] = content["metavox"]
+    check_schema(file, stored, {"config": dict[str, Any], "normaliser": dict[str, list[float]] | None}, "metavox.")
+    return stored
