@@ -20,7 +20,7 @@ class Shelf:
         self.changed = gr.State(0)
         self.table = gr.HTML(elem_id="shelf")
         self.name: gr.Dropdown = gr.Dropdown([], label="Voice", elem_id="chosen")
-        with gr.Row():
+        with gr.Row(equal_height=True):
             new = gr.Textbox(label="New name", max_length=60, elem_id="new-name")
             rename = gr.Button("Rename", elem_id="rename")
         with gr.Row():

@@ -1,5 +1,6 @@
 """The tab that uses a voice: a text to speak or a recording to convert, to hear beside its source and the person."""
 
+import html
 from pathlib import Path
 
 import gradio as gr
@@ -7,10 +8,11 @@ import numpy as np
 
 from metavox.audio.files import read
 from metavox.errors import ConfigError
+from metavox.serve.library import describe
 from metavox.serve.players import Clip, players
 from metavox.serve.studio import Studio, Wave
 from metavox.serve.texts import sentences
-from metavox.serve.wiring import BUSY, refusals
+from metavox.serve.wiring import BUSY, QUIET, refusals
 
 EXAMPLE = "Good morning. This is how I sound when a computer speaks for me."
 EMPTY = "<p class=hint>What you make is heard here.</p>"
@@ -22,6 +24,7 @@ class Speaking:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.name: gr.Dropdown = gr.Dropdown(studio.library.names(), label="Voice", elem_id="voice")
+        self.known = gr.HTML(elem_id="known")
         self.text = gr.Textbox(EXAMPLE, label="Text", lines=3, max_length=4096, elem_id="text")
         self.speed = gr.Slider(0.5, 2.0, 1.0, step=0.05, label="Speed", elem_id="speed")
         self.speak_button = gr.Button("Speak", variant="primary", elem_id="say")
@@ -33,6 +36,7 @@ class Speaking:
 
     def wire(self, sample: gr.State) -> None:
         """Lets the buttons work; `sample` is a recording of the voice made last."""
+        self.name.change(self.describe, self.name, self.known, **QUIET)
         self.speak_button.click(self.speak, [self.name, self.text, self.speed, sample], self.heard, **BUSY)
         self.convert_button.click(self.convert, [self.name, self.recording, sample], self.heard, **BUSY)
 
@@ -40,6 +44,19 @@ class Speaking:
         """The list of voices as it is now, with `name` chosen where that is one of them."""
         names = self.studio.library.names()
         return gr.Dropdown(names, value=name if name in names else next(iter(names), None))
+
+    def describe(self, name: str | None) -> str:
+        """What is known of a voice, and what to be wary of."""
+        if not name:
+            return "<p class=hint>There is no voice yet. Make one first.</p>"
+        with refusals():
+            entry = describe(name, self.studio.library.load(name))
+        likeness = "" if entry.similarity is None else f" Likeness to the person: {entry.similarity:.2f} of 1."
+        warnings = "".join(f"<li class=odd>{html.escape(warning)}</li>" for warning in entry.warnings)
+        return (
+            f"<p class=hint>Made on {entry.date[:10]} from {entry.seconds:.0f} s of recordings.{likeness}</p>"
+            f"<ul>{warnings}</ul>"
+        )
 
     async def speak(self, name: str | None, text: str, speed: float, sample: Clip | None) -> str:
         """Source, result and person for a text."""
@@ -75,5 +92,5 @@ def joined(waves: list[Wave]) -> Wave:
 
 def show(name: str, what: str, source: Wave, result: Wave, sample: Clip | None) -> str:
     """The players: what was converted, what came out, and the person where a recording of them is still here."""
-    person = [sample] if sample is not None and sample.title == name else []
+    person = [sample._replace(title=f"{name}, recorded")] if sample is not None and sample.title == name else []
     return players([Clip(what, *source), Clip(f"In the voice {name}", *result, name), *person])

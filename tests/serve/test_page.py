@@ -1,0 +1,121 @@
+"""The page in a real browser: record, make a voice, hear it, delete it."""
+
+import base64
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from metavox import Run
+from metavox.serve.making import PROMPTS
+from metavox.serve.page import UPLOADS
+from metavox.serve.texts import sentences
+from metavox.tts import Espeak
+from serving import Server, open_studio, serve
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # gradio's own
+TEXT = "Birds sing early. Rain fell all night."
+PICTURES = os.environ.get("METAVOX_SCREENSHOTS")
+"""A folder: the screenshots of the documentation are taken into it."""
+
+
+class Page:
+    """What a person does with the page."""
+
+    def __init__(self, browser: WebDriver, url: str) -> None:
+        self.browser = browser
+        browser.get(url)
+        self.wait(lambda: self.find("#go"))
+
+    def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        WebDriverWait(self.browser, seconds).until(lambda _: condition())
+
+    def find(self, css: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, css)
+
+    def click(self, css: str, label: str = "") -> None:
+        def found() -> list[WebElement]:
+            every = [e for e in self.find(css) if e.is_displayed() and e.is_enabled()]
+            return [e for e in every if label in (e.text or e.get_attribute("aria-label") or "")]
+
+        self.wait(found)
+        found()[0].click()
+
+    def type(self, css: str, text: str) -> None:
+        (field,) = self.find(f"{css} textarea, {css} input")
+        field.clear()
+        field.send_keys(text)
+
+    def text(self, css: str) -> str:
+        return self.find(css)[0].text
+
+    def picture(self, name: str) -> None:
+        if PICTURES:
+            self.browser.save_screenshot(str(Path(PICTURES, f"{name}.png")))
+
+
+@pytest.fixture
+def page(run: Run, browser: WebDriver, tmp_path: Path) -> Iterator[tuple[Page, Server]]:
+    waves = [Espeak("en-us+f2").speak(text) for text in PROMPTS[:4]]
+    sound = np.concatenate([wave for wave, _ in waves]) * 0.3
+    soundfile.write(tmp_path / "microphone.wav", sound, waves[0][1])
+    with serve(open_studio(run, tmp_path / "voices"), page=True) as server:
+        yield Page(browser, server.url), server
+
+
+def heard(page: Page) -> list[tuple[np.ndarray, int]]:
+    """The sounds of the players."""
+    sources = [str(audio.get_attribute("src")) for audio in page.find("#heard audio")]
+    files = [io.BytesIO(base64.b64decode(source.partition(",")[2])) for source in sources]
+    return [soundfile.read(file, dtype="float32") for file in files]
+
+
+def test_from_the_microphone_to_a_voice_and_back(page: tuple[Page, Server], tmp_path: Path) -> None:
+    person, server = page
+    for number in range(1, 4):
+        person.click("#microphone button", "Record")
+        person.wait(lambda: "Stop" in person.text("#microphone"))
+        time.sleep(3)  # of reading aloud
+        if number == 1:
+            person.picture("record")
+        person.click("#microphone button", "Stop")
+        person.wait(lambda n=number: len(person.find("#takes li")) == n)
+    assert not person.find("#takes li.bad")
+    person.picture("make")
+    person.click("#go")  # without a name or a tick
+    person.wait(lambda: "consent" in person.text("body"))
+    person.type("#name", "Zoë")
+    person.click("#consent input")
+    person.click("#go")
+    person.wait(lambda: len(heard(person)) == 3)
+    assert server.studio.library.names() == ["Zoë"]
+    assert not [path for path in Path(UPLOADS.name).rglob("*.wav")]
+    person.type("#text", TEXT)
+    before = person.find("#heard audio")[1].get_attribute("src")
+    person.click("#say")
+    person.wait(lambda: person.find("#heard audio")[1].get_attribute("src") != before)
+    (_, rate), (wave, own_rate) = heard(person)[0], heard(person)[1]
+    voice = server.studio.library.load("Zoë")
+    expected = np.concatenate([voice.speak(text)[0] for text in sentences(TEXT)])
+    assert own_rate == voice.run.features.rate and rate > 0
+    np.testing.assert_allclose(wave, np.clip(expected, -1, 1), atol=2 / 32767)
+    person.picture("speak")
+    person.click("button[role=tab]", "My voices")
+    person.wait(lambda: "Zoë" in person.text("#shelf"))
+    person.picture("voices")
+    person.type("#new-name", "Anna")
+    person.click("#rename")
+    person.wait(lambda: "Anna" in person.text("#shelf"))
+    person.click("#delete")
+    person.click("#sure")
+    person.wait(lambda: "No voices" in person.text("#shelf"))
+    assert not list((tmp_path / "voices").iterdir())
