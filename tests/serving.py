@@ -40,10 +40,11 @@ def uploads(recordings: Sequence[Path]) -> list[Upload]:
 
 
 @contextmanager
-def serve(studio: Studio, key: str | None = None, page: bool = False) -> Iterator[Server]:
-    """A studio behind uvicorn in a thread."""
+def serve(studio: Studio, key: str | None = None) -> Iterator[Server]:
+    """A studio behind uvicorn in a thread, without the page."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(make_app(studio, key, page=page), log_level="warning", access_log=False)
+        app = make_app(studio, key, page=False)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

@@ -3,6 +3,8 @@
 import base64
 import io
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +18,11 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from metavox import Run
-from metavox.serve.making import PROMPTS
-from metavox.serve.page import UPLOADS
-from metavox.serve.texts import sentences
+from metavox.serve.texts import PROMPTS, sentences
 from metavox.tts import Espeak
-from serving import Server, open_studio, serve
+from serving import open_studio
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # gradio's own
+pytestmark = pytest.mark.slow
 TEXT = "Birds sing early. Rain fell all night."
 PICTURES = os.environ.get("METAVOX_SCREENSHOTS")
 """A folder: the screenshots of the documentation are taken into it."""
@@ -58,18 +58,29 @@ class Page:
     def text(self, css: str) -> str:
         return self.find(css)[0].text
 
-    def picture(self, name: str) -> None:
+    def picture(self, name: str, below: int = 0) -> None:
         if PICTURES:
+            self.browser.execute_script("window.scrollTo(0, arguments[0])", below)
             self.browser.save_screenshot(str(Path(PICTURES, f"{name}.png")))
 
 
 @pytest.fixture
-def page(run: Run, browser: WebDriver, tmp_path: Path) -> Iterator[tuple[Page, Server]]:
+def page(run: Run, browser: WebDriver, tmp_path: Path) -> Iterator[Page]:
+    """The program, started as a person starts it; its temporary files lie in tmp/, its voices in voices/."""
     waves = [Espeak("en-us+f2").speak(text) for text in PROMPTS[:4]]
     sound = np.concatenate([wave for wave, _ in waves]) * 0.3
     soundfile.write(tmp_path / "microphone.wav", sound, waves[0][1])
-    with serve(open_studio(run, tmp_path / "voices"), page=True) as server:
-        yield Page(browser, server.url), server
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "metavox.serve", "--port", "0", "--run", str(run.checkpoint.path)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        try:
+            yield Page(browser, program.stdout.readline().split()[-1])
+        finally:
+            program.terminate()
+    assert program.returncode == 0
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def heard(page: Page) -> list[tuple[np.ndarray, int]]:
@@ -79,8 +90,8 @@ def heard(page: Page) -> list[tuple[np.ndarray, int]]:
     return [soundfile.read(file, dtype="float32") for file in files]
 
 
-def test_from_the_microphone_to_a_voice_and_back(page: tuple[Page, Server], tmp_path: Path) -> None:
-    person, server = page
+def test_from_the_microphone_to_a_voice_and_back(page: Page, run: Run, tmp_path: Path) -> None:
+    person, library = page, open_studio(run, tmp_path / "voices").library
     for number in range(1, 4):
         person.click("#microphone button", "Record")
         person.wait(lambda: "Stop" in person.text("#microphone"))
@@ -97,18 +108,18 @@ def test_from_the_microphone_to_a_voice_and_back(page: tuple[Page, Server], tmp_
     person.click("#consent input")
     person.click("#go")
     person.wait(lambda: len(heard(person)) == 3)
-    assert server.studio.library.names() == ["Zoë"]
-    assert not [path for path in Path(UPLOADS.name).rglob("*.wav")]
+    assert library.names() == ["Zoë"]
+    assert not list((tmp_path / "tmp").rglob("*.wav"))
     person.type("#text", TEXT)
     before = person.find("#heard audio")[1].get_attribute("src")
     person.click("#say")
     person.wait(lambda: person.find("#heard audio")[1].get_attribute("src") != before)
     (_, rate), (wave, own_rate) = heard(person)[0], heard(person)[1]
-    voice = server.studio.library.load("Zoë")
+    voice = library.load("Zoë")
     expected = np.concatenate([voice.speak(text)[0] for text in sentences(TEXT)])
     assert own_rate == voice.run.features.rate and rate > 0
     np.testing.assert_allclose(wave, np.clip(expected, -1, 1), atol=2 / 32767)
-    person.picture("speak")
+    person.picture("speak", below=400)
     person.click("button[role=tab]", "My voices")
     person.wait(lambda: "Zoë" in person.text("#shelf"))
     person.picture("voices")

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from metavox.errors import MetavoxError
-from metavox.serve.making import PROMPTS
 from metavox.serve.stretch import split_speed, stretch
-from metavox.serve.texts import LONGEST, Cutter, sentences
+from metavox.serve.texts import LONGEST, PROMPTS, Cutter, sentences
 
 
 def test_sentences() -> None:

@@ -81,6 +81,8 @@ class Guard:
             await self.app(scope, counted, noted)
         except HTTPException as error:
             await answer(send, error.status_code, str(error.detail), {})
+        except asyncio.CancelledError:  # the server is being stopped; the connection is closed
+            return
         except Exception as error:  # the traceback would hold texts
             log.error("%s in %s %s", type(error).__name__, scope["method"], scope["path"])
             if not answered:

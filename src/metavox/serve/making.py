@@ -4,7 +4,6 @@ import asyncio
 import html
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import gradio as gr
@@ -15,9 +14,9 @@ from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Features
 from metavox.serve.players import Clip
 from metavox.serve.studio import Studio, Upload
+from metavox.serve.texts import PROMPTS
 from metavox.serve.wiring import QUIET, refusals
 
-PROMPTS = (files("metavox.serve") / "prompts.txt").read_text(encoding="utf-8").splitlines()
 ENOUGH = 5
 """Recordings that a voice should have; fewer are taken too."""
 CONSENT = "This is my own voice, or its owner has agreed to this."

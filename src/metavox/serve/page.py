@@ -1,11 +1,6 @@
 """The page: record, make a voice, hear it, keep it. gradio, in the same application as the endpoint."""
 
-import os
-import tempfile
 from importlib.resources import files
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 from fastapi import FastAPI
@@ -24,16 +19,11 @@ HEAD = "<h1>Your voice</h1><p>Read some sentences, and this computer speaks in y
 
 def mount(app: FastAPI, studio: Studio, limit: int) -> FastAPI:
     """The application with the page at /; `limit` is the most bytes of a file."""
-    os.environ["GRADIO_TEMP_DIR"] = UPLOADS.name
     css = (files("metavox.serve") / "page.css").read_text(encoding="utf-8")
     return gr.mount_gradio_app(
         app, build_page(studio), "/", max_file_size=limit, theme=THEME, css=css, footer_links=[], run_history=False,
         ssr_mode=False, show_error=True,
     )  # fmt: skip
-
-
-UPLOADS = tempfile.TemporaryDirectory(prefix="metavox-page-")
-"""What browsers upload; goes with this process."""
 
 
 def build_page(studio: Studio) -> gr.Blocks:

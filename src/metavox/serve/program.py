@@ -69,7 +69,7 @@ async def over_http(
     app = make_app(studio, key, hosts, page)
     # no access log: it would be one line a request, and addresses of people
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
     )
     host, port = listening.getsockname()[:2]
     if host not in ("127.0.0.1", "::1") and key is None:

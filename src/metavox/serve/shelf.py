@@ -21,8 +21,8 @@ class Shelf:
         self.table = gr.HTML(elem_id="shelf")
         self.name: gr.Dropdown = gr.Dropdown([], label="Voice", elem_id="chosen")
         with gr.Row(equal_height=True):
-            new = gr.Textbox(label="New name", max_length=60, elem_id="new-name")
-            rename = gr.Button("Rename", elem_id="rename")
+            new = gr.Textbox(placeholder="New name", show_label=False, max_length=60, elem_id="new-name", scale=3)
+            rename = gr.Button("Rename", elem_id="rename", scale=1)
         with gr.Row():
             file = gr.DownloadButton("Download the voice file", elem_id="download")
             ask = gr.Button("Delete", variant="stop", elem_id="delete")

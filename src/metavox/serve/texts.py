@@ -2,10 +2,14 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 
 from sentence_stream import SentenceBoundaryDetector
 
 from metavox.errors import MetavoxError
+
+PROMPTS = (files("metavox.serve") / "prompts.txt").read_text(encoding="utf-8").splitlines()
+"""Sentences to read aloud, which hold all sounds of English."""
 
 LONGEST = 300  # characters of a piece: some 20 s of speech
 
