@@ -12,7 +12,7 @@ import soundfile
 
 from metavox.audio.files import duration, read, recordings, write
 from metavox.audio.torchaudio_import import torchaudio
-from metavox.audio.whole import write_whole
+from metavox.audio.whole import HOST, write_whole
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.tts.espeak import Espeak
 
@@ -187,3 +187,14 @@ def test_what_cannot_be_spoken() -> None:
 def test_torchaudio_imports_with_any_torch() -> None:
     assert torchaudio().datasets.LIBRISPEECH.__name__ == "LIBRISPEECH"
     assert torchaudio() is sys.modules["torchaudio"]
+
+
+def test_what_a_killed_writer_left_is_swept_and_that_of_a_live_one_stays(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = {pid: tmp_path / f".a.wav.00.{HOST}.{pid}.partial" for pid in (gone.pid, os.getppid())}
+    elsewhere = tmp_path / f".a.wav.00.0123.{gone.pid}.partial"
+    for path in (*names.values(), elsewhere):
+        path.write_bytes(b"half")
+    write_whole(tmp_path / "b", b"whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"b", names[os.getppid()].name, elsewhere.name}

@@ -93,6 +93,44 @@ def test_a_torn_end_is_cut_off(tmp_path: Path, damage: str) -> None:
     np.testing.assert_array_equal(again.get("d")["n"], [0, 1])
 
 
+@pytest.mark.parametrize("file", ["x.bin", "n.bin", "journal.jsonl"])
+def test_no_flipped_bit_becomes_other_frames(tmp_path: Path, file: str) -> None:
+    filled(tmp_path)
+    whole, known = (tmp_path / file).read_bytes(), {"a": record(3, 1.0), "b": record(2, 2.0)}
+    met = 0
+    for place in range(len(whole)):
+        (tmp_path / file).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            log = ArrayLog(tmp_path, FIELDS)
+        except MetavoxError as error:  # the header
+            assert str(tmp_path) in str(error)
+            continue
+        for key, arrays in known.items():
+            if key in log:
+                assert all(np.array_equal(log.get(key)[name], values) for name, values in arrays.items())
+            else:
+                met += 1
+        assert log.find("c") is None or "skip" in (log.find("c") or {})
+    assert met >= len(whole) * 0.5
+
+
+def test_damaged_frames_are_analysed_anew_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    utterances = noise_corpus(tmp_path / "corpus", 3)
+    store = FeatureStore(tmp_path / "store", World())
+    store.ensure(utterances, workers=1)
+    before = [np.array(store.frames(u).spectrum) for u in utterances]
+    rows = np.memmap(store.folder / "spectrum.bin", np.float32, "r+", shape=store.array("spectrum").shape)
+    rows[store.span(utterances[0])[0] + 2] = 0  # zeros where frames were
+    rows[store.span(utterances[2])[1] - 1, 7] += 1e-3
+    rows.flush()
+    again = FeatureStore(tmp_path / "store", World())
+    again.ensure(utterances, workers=1)
+    assert "2 records in" in caplog.text and "damaged" in caplog.text
+    assert again.span(utterances[1]) == store.span(utterances[1])
+    for utterance, spectrum in zip(utterances, before, strict=True):
+        np.testing.assert_array_equal(again.frames(utterance).spectrum, spectrum)
+
+
 def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
     writer, reader = ArrayLog(tmp_path, FIELDS), ArrayLog(tmp_path, FIELDS)
     writer.append("a", record(2))

@@ -1,11 +1,16 @@
 """Files that are either complete or absent: written beside their place, then renamed into it."""
 
 import os
+import platform
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
 from metavox.errors import MetavoxError
+
+HOST = f"{crc32(platform.node().encode()):08x}"
+"""This machine, in names of files that are being written: others may share the folder."""
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
@@ -14,9 +19,11 @@ def write_whole(path: str | Path, data: bytes) -> None:
     The name beside it is short: that of the file may be as long as the file system takes.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name[:40]}.{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.partial")
+    unique = f"{crc32(os.fsencode(path.name)):08x}.{HOST}.{os.getpid()}"
+    partial = path.with_name(f".{path.name[:40]}.{unique}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         try:
             partial.write_bytes(data)
             os.replace(partial, path)
@@ -26,6 +33,26 @@ def write_whole(path: str | Path, data: bytes) -> None:
         raise MetavoxError(
             f"cannot write {path}: {error.strerror}; choose another folder or free some space"
         ) from error
+
+
+@lru_cache(maxsize=1024)
+def sweep(folder: Path) -> None:
+    """Removes what writers that were killed have left beside their files, once a process and folder; what processes of
+    another machine may be writing now stays."""
+    for partial in folder.glob(".*.partial"):
+        host, pid = partial.name.split(".")[-3:-1]
+        if host == HOST and pid.isdigit() and not _is_alive(int(pid)):
+            partial.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def check_writable(folder: str | Path) -> None:

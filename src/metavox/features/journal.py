@@ -97,4 +97,14 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line.decode()) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    return record if isinstance(record, dict) else None
+    return record if isinstance(record, dict) and _is_whole(record) else None
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether it says what a line must say."""
+    if "fields" in record:
+        return True
+    start, stop = record.get("start"), record.get("stop")
+    rows = type(start) is int and type(stop) is int and 0 <= start <= stop
+    named = isinstance(record.get("key"), str) and isinstance(record.get("meta"), dict)
+    return named and (isinstance(record.get("skip"), str) or rows)

@@ -1,6 +1,6 @@
 """An append-only store of arrays on disk: memory-mapped to read, crash-safe to write.
 
-    FOLDER/journal.jsonl    a header line, then one line a record: key, rows, what else is known
+    FOLDER/journal.jsonl    a header line, then one line a record: key, rows, what else is known, a checksum of it all
     FOLDER/journal.index    where the lines are, once there are many (`features.index`)
     FOLDER/NAME.bin         all rows of one field, one record after the other
     FOLDER/lock             held while writing
@@ -9,8 +9,10 @@ Rows are written and flushed before the journal line that names them, so a line 
 killed writer left behind its last line is cut off by the next writer.
 """
 
+import json
 import logging
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +32,14 @@ FieldShapes = Mapping[str, tuple[tuple[int, ...], str]]
 """For every field the shape of one row and its dtype."""
 
 
+def checksum(key: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> int:
+    """Of a record and what is known of it, as the journal has it."""
+    found = zlib.crc32(json.dumps([key, meta], sort_keys=True).encode())
+    for values in arrays.values():
+        found = zlib.crc32(np.ascontiguousarray(values).data, found)
+    return found
+
+
 class ArrayLog:
     """Records of equally many rows in every field, found by key. Any number of readers; writers take turns.
 
@@ -42,6 +52,8 @@ class ArrayLog:
         self.fields = {name: (tuple(shape), np.dtype(kind)) for name, (shape, kind) in fields.items()}
         self._journal = Journal(self.folder, {n: [list(shape), kind.str] for n, (shape, kind) in self.fields.items()})
         self._maps: dict[str, np.ndarray] = {}
+        self._checked: set[int] = set()  # first rows of records that are intact
+        self._damaged: set[str] = set()
         with self._mendable():
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.folder / "lock")
@@ -49,7 +61,28 @@ class ArrayLog:
 
     def __contains__(self, key: str) -> bool:
         found = self.find(key)
-        return found is not None and "skip" not in found
+        return found is not None and "skip" not in found and self.is_intact(key)
+
+    def is_intact(self, key: str) -> bool:
+        """Whether a record, or a skip, is as it was written: computed once a process. What is older than checksums is
+        taken as it is. A disk that loses a bit says nothing of it, and other frames would be another voice."""
+        found = self.find(key)
+        if found is None or "skip" in found or "check" not in found:
+            return found is not None
+        start, stop = found["start"], found["stop"]
+        if start not in self._checked or start == stop:  # an empty one shares its first row with the next
+            arrays = {name: self.array(name)[start:stop] for name in self.fields}
+            if checksum(key, arrays, found["meta"]) != found["check"]:
+                self._damaged.add(key)
+                return False
+            self._checked.add(start)
+        return True
+
+    def tell_damage(self) -> None:
+        """Logs how many damaged records were met since the last time."""
+        if self._damaged:
+            log.warning("%d records in %s are damaged; they are made anew", len(self._damaged), self.folder)
+            self._damaged.clear()
 
     def keys(self) -> list[str]:
         """Keys of the records, in the order in which they were first written. Reads the whole journal."""
@@ -106,8 +139,9 @@ class ArrayLog:
                 for name, values in data.items():
                     with self._file(name).open("ab") as file:
                         file.write(values.data)
-            start = self._journal.rows
-            self._note({"key": key, "start": start, "stop": start + lengths.pop(), "meta": dict(meta or {})})
+            start, told = self._journal.rows, dict(meta or {})
+            check = checksum(key, data, told)
+            self._note({"key": key, "start": start, "stop": start + lengths.pop(), "meta": told, "check": check})
 
     def append_skip(self, key: str, reason: str, meta: Mapping[str, Any] | None = None) -> None:
         """Notes that there is no record of this key, and why."""

@@ -30,7 +30,8 @@ POLL = 0.5
 class FeatureStore:
     """Frames by utterance, under `root` in a folder of their own for each setting of the features.
 
-    A recording is known by its path and by size and time of change: a changed file is analysed again.
+    A recording is known by its path and by size and time of change: a changed file is analysed again, and so is one
+    whose frames are not as they were written.
     """
 
     def __init__(self, root: str | Path, features: Features) -> None:
@@ -51,6 +52,7 @@ class FeatureStore:
         """
         left, waiting = {_key(u): u for u in utterances}, False
         while left := {key: u for key, u in left.items() if not self._current(u)}:
+            self.log.tell_damage()
             if self._analyse_free(left, workers):
                 continue
             if not waiting:
@@ -111,7 +113,8 @@ class FeatureStore:
 
     def _current(self, utterance: Utterance) -> bool:
         found = self.log.find(_key(utterance))
-        return found is not None and found["meta"]["file"] == _fingerprint(utterance.path)
+        same = found is not None and found["meta"].get("file") == _fingerprint(utterance.path)
+        return same and self.log.is_intact(_key(utterance))
 
 
 class Job(NamedTuple):

@@ -47,10 +47,11 @@ class Alignments:
 
     def ensure(self, groups: Sequence[Group], workers: int | None = None) -> None:
         """Aligns the groups that are not there yet, in parallel, resumably; a second process waits for the first."""
-        if all(self._keys(group)[0] in self.log for group in groups):
+        if all(self._is_there(group) for group in groups):
             return
+        self.log.tell_damage()
         with self.log.writing():
-            missing = {key: group for group in groups if (key := self._keys(group)[0]) not in self.log}
+            missing = {self._keys(group)[0]: group for group in groups if not self._is_there(group)}
             jobs = (
                 (self.pairing, self.store.features, *self._spectra(group), self._labels(group))
                 for group in missing.values()
@@ -67,10 +68,13 @@ class Alignments:
         """Mean distance along the paths of the group."""
         return float(np.mean([self.log.meta(key)["cost"] for key in self._keys(group)]))
 
+    def _is_there(self, group: Group) -> bool:
+        return all(key in self.log for key in self._keys(group))
+
     def _append(self, group: Group, alignments: list[Alignment]) -> None:
         targets = np.concatenate([np.arange(*self.store.span(target)) for _, target in group])
         keys = self._keys(group)
-        for i in reversed(range(len(group))):  # pair 0 last: its presence says that the whole group is there
+        for i in range(len(group)):
             path, start = alignments[i].path, self.store.span(group[i][0])[0]
             rows = np.stack([path[:, 0] + start, targets[path[:, 1]]], axis=1)
             self.log.append(keys[i], {"rows": rows}, {"cost": alignments[i].cost})

@@ -29,7 +29,8 @@ class PhoneLabels:
         """
         pocketsphinx()
         with self.log.writing():
-            missing = {key: u for u in utterances if self.log.find(key := self._key(u)) is None}
+            missing = {key: u for u in utterances if not self.log.is_intact(key := self._key(u))}
+            self.log.tell_damage()
             jobs = [Job(u, len(self.store.frames(u)), self.store.features.hop) for u in missing.values()]
             results = parallel_map(_label, jobs, len(jobs), "phone labels", workers)
             for key, result in zip(missing, results, strict=True):
