@@ -17,6 +17,10 @@ class ConfigError(MetavoxError):
     """A setting, or a combination of settings, that cannot work."""
 
 
+class DivergenceError(ConfigError):
+    """An inner loop that diverged on every task: a result for a search, an error for whoever chose the settings."""
+
+
 def describe(error: BaseException) -> str:
     """An error in one sentence: its own where a user can mend it, else with its kind."""
     if isinstance(error, MetavoxError):

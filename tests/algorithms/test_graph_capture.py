@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
+import roster
+from metavox.algorithms.base import MetaAlgorithm
 from metavox.algorithms.engines.acceleration import graph_capture
 from metavox.algorithms.engines.acceleration.graph_capture import GraphReplay
 from metavox.algorithms.engines.base import FastWeights
@@ -18,10 +20,15 @@ from metavox.algorithms.maml import MAML
 from metavox.errors import ConfigError
 from metavox.models.mlp import MLP
 from metavox.tasks.batch import Pairs, TaskBatch
-from roster import GRADIENT, batch, build, meta_gradient
+from roster import GRADIENT, batch, meta_gradient
 
 TRAINED = [name for name in GRADIENT if name != "scratch"]
 UNRECORDED = ("maml_pp",)  # its loss depends on the number of outer steps, by a branch in Python
+
+
+def build(name: str, *overrides: str, model: str = "mlp", seed: int = 0) -> MetaAlgorithm:
+    """With two inner steps: capturing takes seconds, in proportion to them."""
+    return roster.build(name, "algorithm.inner.steps=2", *overrides, model=model, seed=seed)
 
 
 def trained(algorithm: GradientAlgorithm, batches: list[TaskBatch]) -> list[Tensor]:
@@ -74,7 +81,7 @@ def test_buffers_and_frozen_parameters_are_read_anew() -> None:
     found = []
     for record in (None, 0):
         torch.manual_seed(0)
-        algorithm = MAML(MLP(3, 3, [8]), InnerLoop(record=record, adapts=["head.*"]))
+        algorithm = MAML(MLP(3, 3, [8]), InnerLoop(record=record, steps=2, adapts=["head.*"]))
         trained(algorithm, [batch()])
         algorithm.inner_lr.fill_(0.5)
         gradients = [meta_gradient(algorithm, batch())]
@@ -101,15 +108,15 @@ class Counting(MAML):
         return rule
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.9995])
+@pytest.mark.parametrize("factor", [pytest.param(0.5, marks=pytest.mark.slow), 0.9995])
 def test_a_step_that_python_changes_is_not_recorded(factor: float, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    algorithm = Counting(MLP(3, 3, [8]), InnerLoop(record=0))
+    algorithm = Counting(MLP(3, 3, [8]), InnerLoop(record=0, steps=2))
     torch.nn.init.normal_(algorithm.model.head.weight)
     algorithm.factor = factor
     for calls in (3, 4):  # of which two while it was tried
         found = meta_gradient(algorithm, batch())
-        plain = MAML(copy.deepcopy(algorithm.model), InnerLoop(lr=0.05 * factor**calls, record=None))
+        plain = MAML(copy.deepcopy(algorithm.model), InnerLoop(lr=0.05 * factor**calls, record=None, steps=2))
         torch.testing.assert_close(found, meta_gradient(plain, batch()))
     assert programs(algorithm) == [False]
     assert caplog.text.count("cannot be recorded") == 1 and "relative difference" in caplog.text
@@ -126,13 +133,14 @@ class Positive(MAML):
 
 def test_a_step_whose_shapes_depend_on_values_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    algorithm = Positive(MLP(3, 3, [8]), InnerLoop(record=0))
+    algorithm = Positive(MLP(3, 3, [8]), InnerLoop(record=0, steps=2))
     torch.nn.init.normal_(algorithm.model.head.weight)
     for seed in range(3):
         algorithm.outer_loss(moved(seed))
     assert programs(algorithm) == [False] and "depends on the batch's values" in caplog.text
 
 
+@pytest.mark.slow
 def test_nothing_is_recorded_while_a_task_diverges() -> None:
     algorithm, lost = build("maml", "algorithm.inner.record=1"), batch(tasks=3)
     lost.support.y[1] *= 1e30
@@ -146,6 +154,7 @@ def test_nothing_is_recorded_while_a_task_diverges() -> None:
     assert torch.equal(meta_gradient(algorithm, lost), meta_gradient(plain, lost))  # a replay that diverges
 
 
+@pytest.mark.slow
 def test_tensors_that_were_one_may_be_two_later() -> None:
     algorithm, plain = (build("maml", f"algorithm.inner.record={n}") for n in ("0", "null"))
     first, second = moved(1), moved(2)
@@ -156,6 +165,7 @@ def test_tensors_that_were_one_may_be_two_later() -> None:
     assert torch.equal(meta_gradient(algorithm, other), meta_gradient(plain, other))
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_evaluated_alone_is_another_program() -> None:
     algorithm = build("maml", "algorithm.inner.record=0").train()
     meta_gradient(algorithm, batch())
@@ -177,6 +187,7 @@ def test_how_far_a_replay_is_off(found: list[Tensor | None], expected: list[Tens
     assert not graph_capture.difference([torch.tensor(torch.nan)], [torch.ones(())]) <= 1
 
 
+@pytest.mark.slow
 def test_shapes_that_never_end_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_capture, "SHAPES", 2)
     algorithm = build("maml", "algorithm.inner.record=0")
@@ -185,6 +196,7 @@ def test_shapes_that_never_end_are_not_all_kept(monkeypatch: pytest.MonkeyPatch)
     assert programs(algorithm) == [True, True]
 
 
+@pytest.mark.slow
 def test_a_copy_records_for_itself() -> None:
     algorithm = build("maml", "algorithm.inner.record=0")
     meta_gradient(algorithm, batch())

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
+from metavox.cli import entry
 from metavox.cli.entry import launch
 
 INTERRUPTED = """
 import os, signal
+from metavox.cli import entry
 from metavox.cli.entry import launch
 launch(lambda: os.kill(os.getpid(), signal.SIGINT), "train")
 """
@@ -49,3 +51,10 @@ def test_an_error_of_our_own_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ValueError, match="a mistake"):
         launch(fail, "train")
+
+
+def test_errors_that_name_each_other_as_causes_end() -> None:
+    """`raise cause from None` where `cause` is the cause of what is handled: a circle, which once took all memory."""
+    inner, outer = RuntimeError("inner"), RuntimeError("outer")
+    inner.__context__, outer.__context__ = outer, inner
+    assert entry._sentence(outer, "train") is None

@@ -11,7 +11,7 @@ from metavox.algorithms.engines.base import Engine
 from metavox.algorithms.engines.higher import Higher
 from metavox.algorithms.engines.vectorised import Vectorised
 from metavox.algorithms.loss import EXPLODED, masked_mse
-from metavox.errors import ConfigError
+from metavox.errors import ConfigError, DivergenceError
 from metavox.tasks.batch import Pairs, TaskBatch
 
 Adapted = Mapping[str, Tensor]
@@ -74,7 +74,7 @@ class MetaAlgorithm(nn.Module):
     def outer_loss(self, batch: TaskBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar whose gradient is the algorithm's meta-gradient, and plain numbers to log.
 
-        Tasks that diverged are left out of the mean and counted: `diverged` is their share. Raises ConfigError when
+        Tasks that diverged are left out of the mean and counted: `diverged` is their share. Raises DivergenceError when
         whole meta-batches keep diverging, MetavoxError for tensors of another shape than [B, K, T, D].
         """
         for what, pairs in batch._asdict().items():
@@ -85,7 +85,7 @@ class MetaAlgorithm(nn.Module):
         loss = self._without(batch, torch.tensor(lost, device=losses.device)) if any(lost) else loss
         self._lost = self._lost + 1 if all(lost) else 0
         if self._lost >= PATIENCE:
-            raise ConfigError(
+            raise DivergenceError(
                 f"The inner loop diverged on every task of {PATIENCE} meta-batches in a row: lower the inner learning "
                 "rate, take fewer inner steps, or clip the inner gradient."
             )
@@ -118,7 +118,7 @@ class StepFree(MetaAlgorithm):
         raise NotImplementedError
 
     def adaptation_path(self, support: Pairs, steps: Sequence[int], lr: float | None = None) -> list[Adapted]:
-        """The same for every number of steps. Raises ConfigError when given an `lr`."""
+        """The same for every number of steps. Raises DivergenceError when given an `lr`."""
         check_steps(steps)
         if lr is not None:
             name = self.title or type(self).__name__

@@ -177,7 +177,7 @@ def _leave(number: int, frame: object) -> None:
 def _sentence(error: Exception, name: str) -> str | None:
     """None for what is not the user's fault."""
     chain: list[BaseException] = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
         chain.append(inner)  # an error within a resolver, or within the setting up of the log, comes wrapped
     for inner in chain:
         if isinstance(inner, MetavoxError):

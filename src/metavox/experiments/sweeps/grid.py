@@ -8,10 +8,9 @@ import hashlib
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -24,6 +23,7 @@ from metavox.errors import ConfigError, MetavoxError, describe
 from metavox.experiments.run_folder import changed_settings, load_yaml, write_yaml
 from metavox.experiments.sweeps.jobs import Job, add_jobs, has_diverged
 from metavox.experiments.sweeps.resume import checked_jobs
+from metavox.experiments.sweeps.sweeper import GridSweeper, Sweeper
 from metavox.report.settings import flatten
 from metavox.runtime import end_with_parent
 
@@ -37,7 +37,7 @@ LONGEST = 120
 """Characters of a job's folder name; file systems take 255 bytes."""
 
 
-def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
+def sweep(sweeper: GridSweeper, arguments: Sequence[str]) -> list[object]:
     """Launches what is missing of all combinations of the values in `arguments`; returns what the launcher returns.
     `sweeper` is a BasicSweeper that Hydra has set up.
 
@@ -58,7 +58,7 @@ def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
     if sweeper.plan:
         log.info(PLAN, folder, folder)
         return []
-    results: dict[str, Any] = {}
+    results: dict[str, object] = {}
     size = sweeper.max_batch_size or len(jobs)
     for start in range(0, len(missing), size):
         results |= launch(sweeper, missing[start : start + size], start, folder)
@@ -69,7 +69,7 @@ def sweep(sweeper: Any, arguments: Sequence[str]) -> list[Any]:
     return [results[job.name] for job in missing]
 
 
-def grid(sweeper: Any, arguments: Sequence[str]) -> list[Job]:
+def grid(sweeper: Sweeper, arguments: Sequence[str]) -> list[Job]:
     """All combinations of the values given, the last key varying fastest."""
     loader = sweeper.hydra_context.config_loader
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(
@@ -92,9 +92,9 @@ def job_name(overrides: Sequence[str]) -> str:
     return f"{name[: LONGEST - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def check_different(sweeper: Any, jobs: Sequence[Job]) -> None:
+def check_different(sweeper: Sweeper, jobs: Sequence[Job]) -> None:
     """Raises ConfigError when a value is listed twice, or in two spellings: two jobs would be one run."""
-    seen: dict[frozenset[tuple[str, Any]], Job] = {}
+    seen: dict[frozenset[tuple[str, object]], Job] = {}
     for job in jobs:
         with compose_job(sweeper, job) as config:
             key = frozenset(flatten(OmegaConf.to_container(config, resolve=True)).items())  # 1 is 1.0 here
@@ -104,7 +104,7 @@ def check_different(sweeper: Any, jobs: Sequence[Job]) -> None:
         seen[key] = job
 
 
-def is_done(sweeper: Any, job: Job, folder: Path) -> bool:
+def is_done(sweeper: Sweeper, job: Job, folder: Path) -> bool:
     """Whether the job is done already. Raises ConfigError when it cannot work, or its folder holds another run."""
     with compose_job(sweeper, job) as config:
         try:
@@ -127,7 +127,7 @@ def is_done(sweeper: Any, job: Job, folder: Path) -> bool:
 
 
 @contextmanager
-def compose_job(sweeper: Any, job: Job) -> Any:
+def compose_job(sweeper: Sweeper, job: Job) -> Iterator[DictConfig]:
     """The job's config as its run will see it."""
     config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, job.overrides)
     before = HydraConfig.instance().cfg
@@ -145,14 +145,14 @@ def remember(config: DictConfig, folder: Path) -> None:
     write_yaml(folder / "multirun.yaml", config)
 
 
-def launch(sweeper: Any, jobs: Sequence[Job], first: int, folder: Path) -> dict[str, Any]:
+def launch(sweeper: Sweeper, jobs: Sequence[Job], first: int, folder: Path) -> dict[str, object]:
     """Runs jobs through Hydra's launcher, whichever it is; their results, or what went wrong, by name."""
     own = [] if isinstance(sweeper.launcher, BasicLauncher) else [*APART]
     batch = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'", *(o.format(job.name) for o in own)] for job in jobs]
     if isinstance(options := getattr(sweeper.launcher, "joblib", None), dict):
         options["initializer"] = end_with_parent  # else workers wait five minutes where the sweep is killed at once
     try:
-        returned: Sequence[Any] = sweeper.launcher.launch(batch, initial_job_idx=first)
+        returned: Sequence[object] = sweeper.launcher.launch(batch, initial_job_idx=first)
     except (KeyboardInterrupt, SystemExit):
         log.error("interrupted; go on with: python train.py resume=%s", folder)
         sys.exit(130)
@@ -162,11 +162,11 @@ def launch(sweeper: Any, jobs: Sequence[Job], first: int, folder: Path) -> dict[
     return {job.name: result for job, result in zip(jobs, returned, strict=True)}
 
 
-def reason(result: Any) -> str:
+def reason(result: object) -> str:
     """Why a job has no results, in one sentence; nothing for one that has."""
     if isinstance(result, JobReturn):
         result = None if result.status == JobStatus.COMPLETED else result._return_value
-    return describe(result) if result is not None else ""
+    return describe(result) if isinstance(result, BaseException) else ""
 
 
 def summary(folder: Path, jobs: Sequence[Job], failed: Mapping[str, str]) -> str:

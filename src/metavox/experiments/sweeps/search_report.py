@@ -2,25 +2,25 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
+from optuna.trial import FrozenTrial
 
 from metavox.audio.whole import write_whole
 from metavox.experiments.run_folder import write_rows
+from metavox.experiments.sweeps.space import Space, on_log_scale
 
 SHOWN = 5
 """Trials in the printed table."""
 
 
-def write_trials(folder: Path, trials: Sequence[Any], metric: str, space: Mapping[str, Mapping[str, Any]]) -> str:
-    """Writes trials.csv, all of Optuna's frozen trials, and trials.png; returns the best ones as text."""
+def write_trials(folder: Path, trials: Sequence[FrozenTrial], metric: str, space: Space) -> str:
+    """Writes trials.csv, a row for every trial, and trials.png; returns the best trials as text."""
     header = ["trial", "state", metric, *space]
     rows = [
-        [t.number, t.state.name.lower(), "" if t.value is None else t.value, *(t.params.get(k, "") for k in space)]
-        for t in trials
+        [t.number, state(t), "" if t.value is None else t.value, *(t.params.get(k, "") for k in space)] for t in trials
     ]
     write_rows(folder / "trials.csv", header, [dict(zip(header, row, strict=True)) for row in rows])
     write_whole(folder / "trials.png", picture(trials, metric, space))
@@ -30,28 +30,37 @@ def write_trials(folder: Path, trials: Sequence[Any], metric: str, space: Mappin
     return "\n".join("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in cells)
 
 
-def picture(trials: Sequence[Any], metric: str, space: Mapping[str, Mapping[str, Any]]) -> bytes:
+def state(trial: FrozenTrial) -> str:
+    """complete, diverged, pruned, running, or fail for one that was replaced by another."""
+    lost = trial.state.name == "COMPLETE" and not is_scored(trial)
+    return "diverged" if lost else trial.state.name.lower()
+
+
+def is_scored(trial: FrozenTrial) -> bool:
+    """Whether a trial has a score that is a number."""
+    return trial.value is not None and math.isfinite(trial.value)
+
+
+def picture(trials: Sequence[FrozenTrial], metric: str, space: Space) -> bytes:
     """A panel for the course of the search and one for every setting: its value against the trials' score (PNG).
 
     Where a trial was given up the last validation stands, as a cross: it had no more epochs to get better.
     """
     figure = Figure(figsize=(3.4 * (len(space) + 1), 3.2), layout="constrained")
     panels = figure.subplots(1, len(space) + 1, sharey=True, squeeze=False)[0]
-    for marker, state in (("o", "COMPLETE"), ("x", "PRUNED")):
-        shown = [
-            (t, t.value) for t in trials if t.state.name == state and t.value is not None and math.isfinite(t.value)
-        ]
-        scores = [score for _, score in shown]
-        color = [t.number for t, _ in shown]
+    found = [t.value for t in trials if t.value is not None and is_scored(t)]
+    for marker, kind in (("o", "COMPLETE"), ("x", "PRUNED")):
+        shown = [t for t in trials if t.state.name == kind and is_scored(t) and space.keys() <= t.params.keys()]
+        scores, numbers = [t.value for t in shown], [t.number for t in shown]
         for panel, key in zip(panels, (None, *space), strict=True):
-            x = color if key is None else [t.params[key] for t, _ in shown]
-            panel.scatter(x, scores, c=color, marker=marker, s=24, cmap="viridis")
+            x = numbers if key is None else [t.params[key] for t in shown]
+            panel.scatter(x, scores, c=numbers, marker=marker, s=24, cmap="viridis")
     for panel, key in zip(panels, (None, *space), strict=True):
         panel.set_xlabel(key or "trial")
-        if key and space[key].get("log"):
+        if key and found and on_log_scale(space[key]):
             panel.set_xscale("log")
     panels[0].set_ylabel(metric)
-    if all(t.value > 0 for t in trials if t.value is not None):
+    if found and min(found) > 0:
         panels[0].set_yscale("log")  # a trial that explodes would flatten all others
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
