@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time the names come f
     from metavox.algorithms.r2d2 import R2D2 as R2D2
     from metavox.algorithms.reptile import Reptile as Reptile
     from metavox.algorithms.ridge import Ridge as Ridge
+    from metavox.audio.files import read as read
+    from metavox.audio.files import write as write
     from metavox.errors import AudioError as AudioError
     from metavox.errors import ConfigError as ConfigError
     from metavox.errors import MetavoxError as MetavoxError
@@ -77,6 +79,7 @@ _HOMES = {
     "algorithms.r2d2": ("R2D2",),
     "algorithms.reptile": ("Reptile",),
     "algorithms.ridge": ("Ridge",),
+    "audio.files": ("read", "write"),
     "errors": ("AudioError", "ConfigError", "MetavoxError"),
     "models.base": ("MappingNetwork",),
     "models.conv": ("ConvNet",),

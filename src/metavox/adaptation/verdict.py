@@ -6,6 +6,9 @@ from typing import Any
 GOOD, FAIR = 0.6, 0.3
 """Of the way from another speaker's similarity to that of the target's own recordings through the vocoder."""
 
+TOLD_APART = 0.05
+"""Of similarity; source and target that are closer are not told apart by it."""
+
 
 def verdict(
     similarity: Sequence[Mapping[str, Any]], metrics: Sequence[Mapping[str, Any]], voice: Mapping[str, Any],
@@ -21,7 +24,12 @@ def _alike(similarity: Sequence[Mapping[str, Any]]) -> str:
     other, output = to_target.get("source by the vocoder"), to_target.get("output")
     if output is None or own is None or other is None:
         return "How alike the voice is was not measured (it needs Resemblyzer and the target's recordings)."
-    share = (output - other) / (own - other) if own - other > 0.02 else float(output >= own)
+    if own - other < TOLD_APART:
+        return (
+            f"Whether the voice is good does not show in its similarity to the target ({output:.2f}): source and "
+            f"target are too much alike ({other:.2f}, and {own:.2f} for the target's own recordings)."
+        )
+    share = (output - other) / (own - other)
     word = (
         "good" if share >= GOOD else "fair: related, but not to be mistaken for the target" if share >= FAIR else "poor"
     )
