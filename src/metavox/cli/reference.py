@@ -16,8 +16,8 @@ Made from `conf/` by `python -m metavox.cli.reference > docs/config.md`. What st
 since, also your own, are shown by that command and by `python train.py --help`.
 
 Every line can be overridden on the command line: `key=value` for the keys of `train` and `adapt`, `group=option` to
-choose, `group.key=value` within the choice (`dataset.shots=1`, `algorithm.inner.lr=0.03`). A key that the class behind a
-choice takes and that is not listed here is given with a plus sign (`+trainer.precision=bf16-mixed`). `null` is "not
+choose, `group.key=value` within the choice (`dataset.shots=1`, `algorithm.inner.lr=0.03`). A key that the class behind
+a choice takes and that is not listed here is given with a plus sign (`+trainer.precision=bf16-mixed`). `null` is "not
 set"; `${...}` is taken from another key.
 """
 
