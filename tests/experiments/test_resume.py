@@ -150,6 +150,18 @@ def test_the_split_is_that_of_the_run_when_its_corpus_changes(tmp_path: Path, mo
         run(config, tmp_path / "cut", [])
 
 
+@pytest.mark.slow
+def test_another_cache_gives_the_same_bytes(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_in = lambda folder, place: run(  # noqa: E731
+        compose_train(*SMALL, "baselines=none", "callbacks.pictures=null", f"cache={place}"), tmp_path / folder, []
+    )
+    run_in("whole", cache)
+    with interrupted(monkeypatch, 1):
+        run_in("cut", cache)
+    run_in("cut", tmp_path / "other")
+    assert (tmp_path / "cut/results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
+
+
 def test_a_sweep_over_seeds_has_one_split_and_the_same_test_tasks() -> None:
     tasks = []
     for overrides in (["seed=0"], ["seed=1"], ["seed=1", "data_seed=1"]):

@@ -18,7 +18,7 @@ from metavox.offers import conf_folder, offers
 from metavox.stored import StoredConfig, short
 
 HYDRA = re.compile(
-    r"hydra/(launcher|sweeper)|hydra\.sweep\.(dir|subdir)|hydra\.sweeper\.(?!_)[\w.]+|hydra\.launcher\."
+    r"hydra/(launcher|sweeper)|hydra\.mode|hydra\.sweep\.(dir|subdir)|hydra\.sweeper\.(?!_)[\w.]+|hydra\.launcher\."
     r"(n_jobs|batch_size|pre_dispatch|timeout_min|cpus_per_task|gpus_per_node|tasks_per_node|nodes|mem_gb|partition|qos"
     r"|account|constraint|name|array_parallelism|max_num_timeout|signal_delay_s)"
 )
