@@ -23,7 +23,7 @@ from metavox.evaluation.dnsmos import Dnsmos
 from metavox.evaluation.mcd import Mcd
 from metavox.evaluation.secs import Secs
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance, WaveformMetric
-from metavox.evaluation.wer import PocketSphinx
+from metavox.evaluation.wer import pocketsphinx
 from metavox.synthesis.vocoders.base import Original
 
 FEATURES = {"world": "world", "diffvc": "world", "griffin_lim": "mel"}
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vocoders", nargs="+", default=list(FEATURES), choices=list(FEATURES))
     parser.add_argument("--rates", nargs="+", type=int, default=[16000], help="Hz, of the features")
     chosen = parser.parse_args(arguments)
-    metrics = [Secs(), Dnsmos(), PocketSphinx(), Mcd(["sprocket24"])]
+    metrics = [Secs(), Dnsmos(), pocketsphinx(), Mcd(["sprocket24"])]
     utterances = list(speakers(chosen.folder, chosen.limit))
     print(f"| vocoder | rate |{' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 2)}")
     print(line("natural", "-", [(said, 0.0) for said, _ in utterances], metrics), flush=True)

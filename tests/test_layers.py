@@ -10,7 +10,7 @@ from helpers import ROOT
 
 PACKAGE = ROOT / "src" / "metavox"
 LAYERS = (
-    *("audio", "tts", "asr", "translation", "corpora", "features", "pairing", "tasks", "models", "algorithms"),
+    *("runs", "audio", "tts", "asr", "translation", "corpora", "features", "pairing", "tasks", "models", "algorithms"),
     *("evaluation", "synthesis", "adaptation", "report", "learner", "experiments", "cli", "serve"),
 )
 FILES = sorted(p for p in PACKAGE.glob("*/**/*.py") if p.stat().st_size)

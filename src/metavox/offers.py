@@ -3,6 +3,7 @@
 A config that was stored in a file may build these and nothing else (`metavox.stored`).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,8 @@ Key = tuple[str, ...]
 """A place in a config, ("algorithm", "inner")."""
 NAMED_FREELY = ("baselines", "callbacks", "listen", "logger")
 """Groups that hold any number of entries under names of the user's own."""
+LINK = re.compile(r"\$\{(\w+)\}")
+"""A value that is another group as a whole, `asr: ${asr}`."""
 
 
 class Offer(NamedTuple):
@@ -43,6 +46,7 @@ def offers(groups: tuple[str, ...] = (), folders: tuple[Path, ...] = ()) -> Offe
     """What the YAML files of some config groups, or of all of a run, offer in metavox's own config folder and in
     further `folders`."""
     found: dict[Key, dict[str, Offer]] = {}
+    links: dict[Key, Key] = {}
     for folder in dict.fromkeys(folder.resolve() for folder in (conf_folder(), *folders)):
         for file in sorted(folder.rglob("*.yaml")):
             group = file.parent.relative_to(folder).parts
@@ -55,6 +59,11 @@ def offers(groups: tuple[str, ...] = (), folders: tuple[Path, ...] = ()) -> Offe
                 before = known.get(node["_target_"], Offer(frozenset(), False))
                 partial = before.partial or node.get("_partial_") is True
                 known[node["_target_"]] = Offer(before.arguments | arguments, partial)
+                for name in arguments:
+                    if link := LINK.fullmatch(str(node[name])):
+                        links[place_of((*key, name))] = (link[1],)
+    for key, group in links.items():  # what the group offers stands there once the config is resolved
+        found.setdefault(key, {}).update(found.get(group, {}))
     return found
 
 

@@ -193,7 +193,6 @@ BAD_SETTINGS = {
     "neither source nor text": ({"source": None}, "source= .* or text="),
     "both source and text": ({"text": "hello"}, "not both"),
     "neither target nor voice": ({"target": None}, "target= .* or voice="),
-    "no run": ({"run": None}, "run is missing"),
     "no output": ({"output": None}, "output is missing"),
     "nothing to speak": ({"source": None, "text": "?! ..."}, "no letter"),
     "no shots": ({"shots": 0}, "shots is 0"),

@@ -93,7 +93,8 @@ def test_librispeech_subsets(tmp_path: Path) -> None:
     assert speakers(["train-clean-100"]) == {"9"}
     assert speakers({"train": ["train-clean-100"], "test": ["test-other"]}) == {"9", "84"}
     assert speakers({"train": ["train-clean-100"], "validation": ["train-clean-100"]}) == {"9"}
-    assert speakers({"train": ["train-clean-100"], "test": 0.2}) == {"9", "84"}  # a share is drawn from all
+    assert speakers({"train": ["train-clean-100"], "test": 0.2}) == {"9"}  # a share is drawn from what `train` allows
+    assert speakers({"train": None, "test": ["test-other"]}) == {"9", "84"}
     with pytest.raises(ConfigError, match=r"no subset 'train-clean'; there are .*train-clean-100"):
         LibriSpeech(home, ["train-clean"]).utterances()
     with pytest.raises(MetavoxError, match=r"dev-clean is not in .*download"):

@@ -202,9 +202,9 @@ def test_wav2vec2_says_what_it_could_not_fetch(monkeypatch: pytest.MonkeyPatch) 
 
 @needs("pocketsphinx")
 def test_pocketsphinx_hears_words_and_forgets_the_utterance_before() -> None:
-    from metavox.evaluation.wer import PocketSphinx
+    from metavox.evaluation.wer import pocketsphinx
 
-    wer, counting = PocketSphinx(), speak("en-us+m3", "one two three four five")
+    wer, counting = pocketsphinx(), speak("en-us+m3", "one two three four five")
     first = wer([EvaluatedUtterance(counting, [], [], "One, two, three, four, five.")])
     assert score(first, "wer", "pocketsphinx") <= 0.4
     wer.words(Clip(0.1 * np.random.default_rng(0).normal(size=16000), 16000))

@@ -9,7 +9,7 @@ from metavox.features.world import World
 from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.trajectory import gradient, mlpg
-from metavox.synthesis.variance import GAIN, GV, global_variance, widen_variance
+from metavox.synthesis.variance import GAIN, GV, global_variance, jump, smooth_over_time, widen_variance
 from metavox.synthesis.vocoders.base import Original
 from metavox.synthesis.vocoders.world import WorldVocoder
 from metavox.tasks.alignments import speech_frames
@@ -121,3 +121,14 @@ def test_slopes_and_values_are_reconciled_in_a_conversion() -> None:
     wrong = [np.abs(v - frames.spectrum[:, 1:25]).mean() for v in (noisy[:, :24], done.spectrum[:, 1:25])]
     assert wrong[1] < 0.7 * wrong[0]
     np.testing.assert_allclose(done.spectrum[:, 25:], np.gradient(done.spectrum[:, 1:25], axis=0), atol=1e-4)
+
+
+def test_smoothing_takes_jumps_and_keeps_slow_movement_and_constants() -> None:
+    times = np.arange(200)[:, None] * np.ones((1, 3))
+    slow = np.sin(times / 20)
+    jumping = slow + 0.3 * np.random.default_rng(0).normal(size=slow.shape)
+    smooth = smooth_over_time(jumping, 5)
+    assert jump(smooth, slice(0, 3)) < 0.5 * jump(jumping, slice(0, 3))
+    assert np.abs(smooth_over_time(slow, 5) - slow)[3:-3].max() < 0.01
+    np.testing.assert_allclose(smooth_over_time(np.ones((4, 2)), 9), 1.0, rtol=1e-6)
+    assert smooth_over_time(jumping, 1) is jumping

@@ -11,7 +11,7 @@ from metavox.corpora.espeak import corpus_sentences
 from metavox.features.frames import Features
 from metavox.synthesis.conversion import speech
 from metavox.synthesis.f0 import F0Statistics
-from metavox.tts import TTS, voice_of
+from metavox.tts import TTS, Espeak, at_hand, voice_of
 
 VARIANTS = ("m1", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
 """espeak-ng's, from low to high; its others are effects."""
@@ -27,9 +27,11 @@ class NearestTTS(NamedTuple):
 
 
 def candidates(checkpoint: Checkpoint) -> list[TTS]:
-    """The text-to-speech voices that a run was trained with, or else some of espeak-ng's."""
-    trained = (checkpoint.config.get("pairing") or {}).get("voices")
-    return [voice_of(voice) for voice in trained or [f"en-us+{variant}" for variant in VARIANTS]]
+    """The text-to-speech voices that a run was trained with and that are on this machine, without espeak-ng's where
+    there are others: the source makes more of a result than the map. Without any, some of espeak-ng's."""
+    trained = (checkpoint.config.get("pairing") or {}).get("voices") or []
+    there = [voice_of(voice) for voice in trained if at_hand(voice)]
+    return [v for v in there if not isinstance(v, Espeak)] or there or [Espeak(f"en-us+{v}") for v in VARIANTS]
 
 
 def nearest_tts(

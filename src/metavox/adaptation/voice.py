@@ -17,6 +17,7 @@ from metavox.adaptation.conversion import Conversion, convert, copy_synthesis
 from metavox.adaptation.dub import Dubbing, Speak, tts_in
 from metavox.adaptation.enrolment import Source, Wishes, enrol, pairing_named
 from metavox.adaptation.fitting import first_gradient
+from metavox.adaptation.hearing import with_heard
 from metavox.adaptation.nearest_tts import candidates, mean_spectrum, nearest_tts
 from metavox.adaptation.recordings import (
     Progress,
@@ -36,11 +37,13 @@ from metavox.adaptation.translate import SpeechTranslation, Translated
 from metavox.adaptation.vocoder import SILENT, vocoder_of
 from metavox.adaptation.voice_report import Report
 from metavox.asr import ASR
+from metavox.asr.auto import auto as auto_asr
 from metavox.audio.files import SHORTEST, check_wave, read
 from metavox.errors import ConfigError, MetavoxError
 from metavox.evaluation.waveform import Clip
 from metavox.features.frames import Features, at_rate
 from metavox.pairing.base import Pairing
+from metavox.runs import here, shipped
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.base import Vocoder
@@ -49,8 +52,6 @@ from metavox.translation.base import Translator
 from metavox.translation.languages import language_of
 from metavox.tts import TTS
 
-RUNS = Path(__file__).parents[1] / "runs"
-"""Where the runs lie that come with metavox, a folder each."""
 LOW = 155.0  # Hz, between the median pitches of most men and most women
 REAL = 8  # recordings of the target that similarity is measured to, at most
 HEARD = 3  # pieces of the source, and of the target, that a new voice is judged by
@@ -99,6 +100,7 @@ class Run:
         texts: Texts | None = None, shots: int | None = None, steps: int | str | None = None, lr: float | None = None,
         pairing: str = "auto", name: str | None = None, consent: str | None = None, language: str = "en-us",
         target_language: str | None = None, pairings: Callable[[str], Pairing] = pairing_named,
+        asr: ASR | str | None = "auto", cache: Path | None = None,
         progress: Progress | None = None,
     ) -> "Voice":  # fmt: skip
         """A new voice from a few recordings of it.
@@ -108,7 +110,8 @@ class Run:
         check the result, by `steps` inner steps ("auto": chosen by leaving recordings out) of the inner rate `lr`; None
         leaves these to the run. `pairing` is auto, parallel, tts, nearest or phone. `language` is what the voice
         will speak, `target_language` that of the target's `texts` (None: the same). `consent` is a note kept in the
-        voice; `progress(title, share)` is told how far things are.
+        voice; `progress(title, share)` is told how far things are. Where a voice speaks and recordings have no text,
+        `asr` hears it ("auto": Whisper, if it is on this machine) and keeps it in the folder `cache`.
 
         Raises MetavoxError (AudioError for recordings, ConfigError for settings): one sentence with the way out.
         """
@@ -121,12 +124,20 @@ class Run:
         recordings = target if isinstance(target, Recordings) else self.read(target, "target", texts, told)
         report.judge_all(recordings, "target", self.features)
         origin = self._source(source, target_language or language, recordings, report, told)
+        heard = ""
+        if not origin.recorded and pairing in ("auto", "tts") and not all(r.text for r in recordings.usable):
+            told("hearing the target", 0.0)
+            ears = auto_asr() if asr == "auto" else asr
+            if ears and not isinstance(ears, str):
+                recordings, heard = with_heard(recordings, ears, target_language or language, cache, report)
+            told("hearing the target", 1.0)
         told("adapting", 0.0)
         stored = enrol(self.checkpoint, recordings, origin, wishes, report)
         voice = Voice(stored, self, name or name_of(recordings.usable), report)
         told("adapting", 0.5)
         voice.assess(origin.speech, recordings)
         told("adapting", 1.0)
+        voice.report.run |= {"transcripts by machine": heard} if heard else {}
         return voice
 
     def _source(
@@ -155,8 +166,7 @@ def load_run(run: str | Path, trust: bool = False) -> Run:
     run.
     """
     path = Path(run).expanduser()
-    shipped = RUNS / str(run)
-    return Run(load_checkpoint(shipped if not path.exists() and shipped.is_dir() else path, trust))
+    return Run(load_checkpoint(path if path.exists() else shipped().get(str(run), path), trust))
 
 
 class Voice:
@@ -190,12 +200,13 @@ class Voice:
         """
         path = Path(path).expanduser()
         stored = StoredVoice.load(path)
-        if run is None and not Path(stored.checkpoint).exists():
+        made_with = here(stored.checkpoint)
+        if run is None and not made_with.exists():
             raise MetavoxError(
                 f"voice {path} was adapted with the run {stored.checkpoint}, which is not there; name the folder that "
                 "it has moved to, run=FOLDER"
             )
-        found = run if isinstance(run, Run) else load_run(run or stored.checkpoint, trust)
+        found = run if isinstance(run, Run) else load_run(run or made_with, trust)
         if stored.sha256 != found.checkpoint.sha256 or stored.features != found.features.settings():
             raise ConfigError(
                 f"voice {path} was adapted from another run ({stored.checkpoint}) than {found.checkpoint.path}; "

@@ -27,11 +27,11 @@ class Whisper:
     """`model` is a name such as tiny.en, small or large-v3, which is fetched from huggingface.co at the first use, or a
     folder with a CTranslate2 model. Names that end in .en know English only.
 
-    `threads` 0 is the library's choice. Raises MetavoxError when faster-whisper is not installed, or when a folder is
-    named that is not there.
+    `threads` 0 is the library's choice; `sure` from 0 to 1 says below which mean probability nothing was heard. Raises
+    MetavoxError when faster-whisper is not installed, or when a folder is named that is not there.
     """
 
-    def __init__(self, model: str = "tiny.en", threads: int = 0) -> None:
+    def __init__(self, model: str = "tiny.en", threads: int = 0, sure: float = SURE) -> None:
         optional("faster_whisper", 'pip install -e ".[asr]"', "asr=whisper")
         folder = Path(model).expanduser()
         looks_like_a_path = (len(folder.parts) > 1 and folder.parts[0] in ("/", ".", "..", "~")) or folder.is_dir()
@@ -39,21 +39,29 @@ class Whisper:
             raise MetavoxError(
                 f"asr.model={model} holds no Whisper model (model.bin); give a folder that does, or a name"
             )
-        self.model, self.threads = str(folder.resolve()) if looks_like_a_path else model, threads
+        self.model, self.threads, self.sure = str(folder.resolve()) if looks_like_a_path else model, threads, sure
 
     def settings(self) -> dict[str, object]:
-        """Plain values that identify what would be heard; a folder is known by the size of its model, not its place."""
+        """Plain values that identify what would be heard."""
+        return {"engine": "whisper", "model": self.label, "sure": self.sure}
+
+    @property
+    def label(self) -> str:
+        """The model's name, or what tells the one in a folder from others: the bytes of its weights."""
         weights = Path(self.model) / "model.bin"
-        name = f"{weights.stat().st_size} bytes" if weights.is_file() else self.model
-        return {"engine": "whisper", "model": name, "sure": SURE}
+        return f"{weights.stat().st_size} bytes" if weights.is_file() else self.model
+
+    def load(self) -> "WhisperModel":
+        """The engine, loaded once a process. Raises MetavoxError where the model cannot be read or fetched."""
+        with _lock:
+            return _load(self.model, self.threads)
 
     def transcribe(self, wave: np.ndarray, rate: int, language: str = "en") -> Transcript:
         """wave [S] at `rate` Hz -> words with their times; nothing where it is not sure of what it hears (`SURE`).
 
         Raises ConfigError for a language that the model does not know, MetavoxError where it cannot be fetched.
         """
-        with _lock:
-            engine = _load(self.model, self.threads)
+        engine = self.load()
         code = family(language)
         if code not in engine.supported_languages:
             known = "English only" if not engine.model.is_multilingual else ", ".join(engine.supported_languages)
@@ -74,7 +82,7 @@ class Whisper:
             if any(c.isalnum() for c in w.word)
         )
         found = Transcript(" ".join(word.text for word in words), words)
-        return found if found.confidence >= SURE else Transcript("")
+        return found if found.confidence >= self.sure else Transcript("")
 
 
 @lru_cache(maxsize=2)

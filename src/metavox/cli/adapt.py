@@ -24,6 +24,7 @@ from metavox.cli.adapt_checks import check, check_output
 from metavox.cli.adapt_translate import ending, translate_all
 from metavox.experiments.checks import gv_of
 from metavox.pairing.base import Pairing
+from metavox.runs import fitting, latest
 from metavox.runtime import cores
 from metavox.tts import TTS, voice_of
 
@@ -45,8 +46,8 @@ def adapt(config: DictConfig) -> Path:
     for key, names in inputs.items():
         inputs[key] = without_results(names, as_list(config[key]), output if key == "target" else None)[0]
     made_before = Voice.load(str(config.voice), config.run, config.trust) if config.voice else None
-    run = made_before.run if made_before else load_run(str(config.run), config.trust)
-    tts, vocoder = voice_of(str(config.speaker)) if config.speaker else None, vocoder_of(config, run.features)
+    run = made_before.run if made_before else load_run(run_wanted(config), config.trust)
+    tts, vocoder = tts_wanted(config), vocoder_of(config, run.features)
     results = [output / f"{name}{ending(config)}" for name in inputs["source"].values() or [SPEECH]]
     check_output(
         output, [*results, *(reference(path, output) for path in results)], [p for n in inputs.values() for p in n]
@@ -94,6 +95,20 @@ def adapt(config: DictConfig) -> Path:
     return output
 
 
+def run_wanted(config: DictConfig) -> str | Path:
+    """The run named, the newest of one's own for `latest`, or the one that comes with metavox and fits."""
+    if str(config.run) == "latest" and not Path("latest").exists():
+        return latest()
+    return str(config.run) if config.run else fitting(speaking=config.text is not None)
+
+
+def tts_wanted(config: DictConfig) -> TTS | None:
+    """The voice that speaks: `speaker` in short form, or the engine of `tts`; None leaves the choice to the run."""
+    if config.speaker:
+        return voice_of(str(config.speaker))
+    return cast(TTS, build(config.tts)) if config.tts else None
+
+
 def make_voice(config: DictConfig, run: Run, source: Recordings | TTS | None) -> Voice:
     """Adapts to the target recordings."""
     target = run.read(as_list(config.target), "target", progress=Bar(), output=Path(str(config.output)).expanduser())
@@ -103,6 +118,7 @@ def make_voice(config: DictConfig, run: Run, source: Recordings | TTS | None) ->
         consent=None if config.consent is None else str(config.consent), language=config.language,
         target_language=config.target_language, progress=Bar(),
         pairings=lambda name: cast(Pairing, build(config.pairings[name])),
+        asr=build(config.asr) if config.asr else None, cache=Path(str(config.cache)),
     )  # fmt: skip
 
 

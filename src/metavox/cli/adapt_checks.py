@@ -22,8 +22,6 @@ def check(config: DictConfig) -> None:
     _check_one_of(config, "target", "recordings of the voice to adapt to", "voice", "a voice file made before")
     if config.text is not None and not any(c.isalnum() for c in str(config.text)):
         raise ConfigError(f"nothing to speak in text={str(config.text)!r}: it holds no letter and no digit")
-    if not config.run and not config.voice:
-        raise ConfigError("run is missing: name the run folder of train.py, run=FOLDER")
     kind, known = config.pairing.get("_target_"), {p["_target_"]: name for name, p in config.pairings.items()}
     if kind and kind not in known:
         raise ConfigError(f"pairing by {kind} is for train.py; here it can be auto, {', '.join(known.values())}")

@@ -44,6 +44,17 @@ def ending(config: DictConfig) -> str:
     return f".{base(config.translate)}.wav" if config.translate else ".wav"
 
 
+def recogniser(config: DictConfig) -> ASR:
+    """The recogniser of `asr`. Raises MetavoxError where `auto` finds none on this machine."""
+    found = build(config.asr)
+    if found is None:
+        raise MetavoxError(
+            "translate= needs a recogniser, and no Whisper model is on this machine: give asr=whisper, which fetches "
+            'one (pip install -e ".[asr]"), or say what the recording says by transcript='
+        )
+    return cast(ASR, found)
+
+
 def translate_all(
     config: DictConfig, voice: Voice, recordings: Mapping[Path, str], output: Path, progress: Progress
 ) -> None:
@@ -60,7 +71,7 @@ def translate_all(
         try:
             done = voice.translate(
                 path, config.translate, output, name=name, **given, fit=config.fit, cache=str(config.cache),
-                asr=(lambda: cast(ASR, build(config.asr))) if config.asr else None,
+                asr=(lambda: recogniser(config)) if config.asr else None,
                 translator=lambda: cast(Translator, build(config.translator)), progress=progress,
             )  # fmt: skip
         except ConfigError:

@@ -24,8 +24,9 @@ class LibriSpeech:
 
     `root` is the folder LibriSpeech, one of its subsets, or a folder at most three levels above: archives that were
     unpacked within each other, or side by side, are found. `subsets`: a list of subset names, or a mapping as in the
-    dataset config whose values may be such lists; where nothing is listed, or a value of the mapping is not a list,
-    all subsets that are present are read. `download` fetches the listed subsets that are missing.
+    dataset config whose values may be such lists. Where nothing is listed, or `train` of a mapping is no list (numbers
+    and shares are drawn from what it allows), all subsets that are present are read. `download` fetches the listed
+    subsets that are missing.
     Raises ConfigError for a subset that LibriSpeech does not have.
     """
 
@@ -38,10 +39,11 @@ class LibriSpeech:
         download: bool = False,
     ) -> None:
         self.root, self.download = Path(root), download
-        parts = list(subsets.values()) if isinstance(subsets, Mapping) else [subsets]
+        mapping = subsets if isinstance(subsets, Mapping) else {"train": subsets}
+        parts = list(mapping.values())
         lists = [part for part in parts if isinstance(part, Sequence) and not isinstance(part, str)]
         self.listed = sorted({str(name) for part in lists for name in part})
-        self.all_present = len(lists) < len(parts) or not self.listed
+        self.all_present = mapping.get("train") not in lists or not self.listed
 
     def prepare(self) -> None:
         """Downloads what is missing of the listed subsets, if `download`. Raises MetavoxError without a network."""

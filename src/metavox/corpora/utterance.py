@@ -12,7 +12,7 @@ class Utterance:
     `id` is unique within its corpus and stable between runs. `text` is the transcript, None where there is none.
     `language` is an espeak-ng language code. `subset` is the corpus's own split name. `start` and `stop` are seconds
     into the file; `stop=None` means its end (see `corpora.pieces`). `sex` of the speaker is "F" or "M" where the corpus
-    says so.
+    says so. `machine` says that the transcript is a recogniser's guess, not a person's.
     """
 
     id: str
@@ -24,6 +24,7 @@ class Utterance:
     start: float = 0.0
     stop: float | None = None
     sex: str | None = None
+    machine: bool = False
 
 
 class Corpus(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.text import char_error_rate, word_error_rate
 
-from metavox.audio.optional import optional
+from metavox.asr import ASR, PocketSphinx, Whisper
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import MetavoxError
 from metavox.evaluation.metrics import Score
@@ -50,23 +50,32 @@ class Wer(ABC):
         """wave [S] float32 at 16 kHz -> text."""
 
 
-class PocketSphinx(Wer):
-    """US English by the models in the wheel of pocketsphinx: weak, but offline.
+class Recognised(Wer):
+    """By a recogniser of `metavox.asr`. `name` stands in the convention, so that two of them are never averaged."""
 
-    Raises MetavoxError when pocketsphinx is not installed.
-    """
-
-    name = "pocketsphinx"
-
-    def __init__(self) -> None:
-        self.library = optional("pocketsphinx")
+    def __init__(self, asr: ASR, name: str) -> None:
+        self.asr, self.name = asr, name
 
     def transcribe(self, wave: np.ndarray) -> str:
-        decoder = self.library.Decoder(samprate=RATE, loglevel="FATAL")  # anew: its cepstral mean would carry over
-        decoder.start_utt()
-        decoder.process_raw((wave * 32767).astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        return decoder.hyp().hypstr if decoder.hyp() else ""
+        return self.asr.transcribe(wave, RATE).text
+
+
+def pocketsphinx() -> Recognised:
+    """US English by the models in the wheel of pocketsphinx: weak, but offline. Raises MetavoxError when it is not
+    installed."""
+    return Recognised(PocketSphinx(), "pocketsphinx")
+
+
+def best(model: str = "tiny.en") -> Recognised:
+    """Whisper where faster-whisper is installed and the model is there or can be fetched, else PocketSphinx, with a
+    warning; the convention names which. Raises MetavoxError where there is neither."""
+    try:
+        asr = Whisper(model, sure=0.0)  # what it is unsure of counts as it was heard
+        asr.load()
+    except MetavoxError as error:
+        log.warning("listen=wer: PocketSphinx hears in Whisper's place, and errs much on natural speech; %s", error)
+        return pocketsphinx()
+    return Recognised(asr, f"whisper {asr.label}")
 
 
 class Wav2Vec2(Wer):

@@ -110,12 +110,14 @@ def gv_of(config: DictConfig) -> GV:
 
     Raises ConfigError unless it is a share.
     """
-    share, power = config.get("gv", 0.0), config.get("gv_power", False)
+    share, power, smooth = config.get("gv", 0.0), config.get("gv_power", False), config.get("gv_smooth", 0.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         raise ConfigError(f"gv is {share}; give the share of the target's variance, from 0 to 1")
     if not isinstance(power, bool):
         raise ConfigError(f"gv_power is {power}; it can be true or false")
-    return GV(float(share), power)
+    if isinstance(smooth, bool) or not isinstance(smooth, int | float) or not 0 <= smooth <= 0.2:
+        raise ConfigError(f"gv_smooth is {smooth}; give seconds from 0 to 0.2")
+    return GV(float(share), power, float(smooth))
 
 
 def _numbers(value: Any) -> Sequence[float] | None:

@@ -1,10 +1,75 @@
-"""F0 at any times, for features whose frames do not lie where WORLD's do."""
+"""F0 trackers: what each needs, and one signature for all. `python -m benchmarks.pitch` compares them."""
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyworld
+import soxr
+
+from metavox.audio.optional import optional
+from metavox.errors import ConfigError
+
+if TYPE_CHECKING:
+    from swift_f0 import SwiftF0
 
 FLOOR, CEIL = 71.0, 700.0  # Hz
 STEP = 0.005  # seconds, of the coarse search
+SWIFT_RATE = 16000  # Hz that SwiftF0 hears at
+SWIFT_STEP = 0.016  # seconds from frame to frame
+SURE = 0.5  # confidence above which SwiftF0 calls a frame voiced (its own calibration)
+_lock = threading.Lock()
+
+Tracker = Callable[[np.ndarray, int, float, float, float], np.ndarray]
+"""(wave [S] float64, rate, floor, ceil, hop in seconds) -> F0 [T] float64 Hz at 0, hop, 2 hop ..., 0 where unvoiced."""
+
+
+def dio(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
+    """DIO (Morise et al. 2009) refined by StoneMask: fast, and misses frames of creaky and low voices."""
+    coarse, times = pyworld.dio(x, rate, floor, ceil, frame_period=1000 * hop)
+    return pyworld.stonemask(x, coarse, times, rate)
+
+
+def harvest(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
+    """Harvest (Morise 2017): misses next to nothing, voices much that is not, slow."""
+    return pyworld.harvest(x, rate, floor, ceil, frame_period=1000 * hop)[0]
+
+
+def swift(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
+    """SwiftF0 (Nieradzik 2025), a small network with its weights in the wheel, refined by StoneMask between its frames
+    of 16 ms. Raises MetavoxError when swift-f0 is not installed (the extra `pitch`)."""
+    wave = x if rate == SWIFT_RATE else soxr.resample(x, rate, SWIFT_RATE)
+    with _lock:
+        detector = _swift()
+    found = detector.detect(wave.astype(np.float32), SWIFT_RATE, floor, ceil)
+    times = np.arange(int(1000 * len(x) / rate / (1000 * hop)) + 1) * hop  # as many as WORLD has
+    nearest = np.rint(times / SWIFT_STEP).astype(int).clip(0, len(found.confidence) - 1)
+    voiced = (found.confidence >= SURE)[nearest]
+    coarse = np.exp(np.interp(times, found.timestamps, np.log(np.maximum(found.pitch_hz, 1.0))))
+    return pyworld.stonemask(x, np.where(voiced, coarse, 0.0), times, rate)
+
+
+TRACKERS: dict[str, Tracker] = {"dio": dio, "harvest": harvest, "swift": swift}
+LABELS = {"dio": "dio+stonemask", "harvest": "harvest", "swift": "swift+stonemask"}
+"""What settings call them, and did before there was a choice."""
+
+
+def tracker(name: str) -> Tracker:
+    """A tracker by its name. Raises ConfigError for a name that there is not, MetavoxError for a missing package."""
+    if name not in TRACKERS:
+        raise ConfigError(f"features.pitch is {name!r}; it can be {', '.join(TRACKERS)}")
+    if name == "swift":
+        optional("swift_f0", 'pip install -e ".[pitch]"', "features.pitch=swift")
+    return TRACKERS[name]
+
+
+@cache
+def _swift() -> "SwiftF0":
+    from swift_f0 import SwiftF0
+
+    return SwiftF0(threads=1, spin=False)
 
 
 def pitch(wave: np.ndarray, rate: int, times: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import pyworld
 from metavox.errors import ConfigError
 from metavox.features import melcepstrum
 from metavox.features.frames import Frames, at_rate
+from metavox.features.pitch import LABELS, tracker
 
 # rate in Hz -> (order, alpha). Orders are sprocket's and s3prl-vc's; alpha is the warping closest to the mel scale
 # (SPTK; pysptk.util.mcepalpha computes the same).
@@ -18,7 +19,7 @@ LEAST = 0.05  # seconds of signal that the analysis windows need
 
 
 class World:
-    """F0 by DIO and StoneMask, envelope by CheapTrick, aperiodicity by D4C.
+    """F0 by `pitch` (`features.pitch`), envelope by CheapTrick, aperiodicity by D4C.
 
     `rate` in Hz, `hop` in seconds, `f0_floor` and `f0_ceil` in Hz (the floor also sets the FFT size). `order` and
     `alpha` of the mel-cepstrum default to the usual ones for the rate. `dither` is the amplitude of the white noise
@@ -40,6 +41,7 @@ class World:
         dither: float = 1e-4,
         map_power: bool = False,
         deltas: bool = False,
+        pitch: str = "dio",
     ) -> None:
         if rate not in USUAL and (order is None or alpha is None):
             raise ConfigError(
@@ -56,6 +58,8 @@ class World:
                 f"features.f0_floor={f0_floor} and f0_ceil={f0_ceil}: need 20 <= floor < ceil < {rate / 2}"
             )
         self.rate, self.hop, self.f0_floor, self.f0_ceil, self.dither = rate, hop, f0_floor, f0_ceil, dither
+        self.tracker = pitch
+        tracker(pitch)  # which says what is missing
         self.order = USUAL[rate][0] if order is None else order
         self.alpha = USUAL[rate][1] if alpha is None else alpha
         self.fft = int(pyworld.get_cheaptrick_fft_size(rate, f0_floor))
@@ -73,7 +77,7 @@ class World:
     def settings(self) -> dict[str, Any]:
         """Plain values that identify the frames."""
         names = ("rate", "hop", "f0_floor", "f0_ceil", "order", "alpha", "dither", *(["deltas"] if self.deltas else []))
-        return {"kind": "world", "pitch": "dio+stonemask", **{name: getattr(self, name) for name in names}}
+        return {"kind": "world", "pitch": LABELS[self.tracker], **{name: getattr(self, name) for name in names}}
 
     def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
         """wave [S] at `rate` Hz -> Frames, without `aperiodicity` in about half the time: its columns are none.
@@ -99,8 +103,7 @@ class World:
 
     def _pitch(self, wave: np.ndarray) -> np.ndarray:
         x = np.ascontiguousarray(wave, dtype=np.float64)
-        coarse, times = pyworld.dio(x, self.rate, self.f0_floor, self.f0_ceil, frame_period=1000 * self.hop)
-        return pyworld.stonemask(x, coarse, times, self.rate)
+        return tracker(self.tracker)(x, self.rate, self.f0_floor, self.f0_ceil, self.hop)
 
     def _aperiodicity(self, dithered: np.ndarray, f0: np.ndarray) -> np.ndarray:
         x, f0 = (np.ascontiguousarray(values, dtype=np.float64) for values in (dithered, f0))

@@ -1,7 +1,5 @@
 """A text-to-speech voice says what the target said: parallel by construction, aligned by DTW."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +12,8 @@ from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment, Labels, SpeakerPair, by_speaker, voice_pairs
 from metavox.pairing.parallel import Parallel, spoken
-from metavox.tts.espeak import Espeak
+from metavox.tts import TTS as Engine
+from metavox.tts import spoken_key, voice_of
 from metavox.workers import parallel_map
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,8 @@ FEW = 16
 
 
 class TTS:
-    """Sources are renderings of the targets' transcripts by espeak `voices`, kept in the folder `root`.
+    """Sources are renderings of the targets' transcripts by `voices`, kept in the folder `root`: engines, or their
+    short forms (`metavox.tts.voice_of`). One engine `tts` speaks in their place, where there is one.
 
     A target utterance without a transcript, or with one that cannot be spoken, is skipped and counted. `test_voices`
     (null: the same `voices`) speak for validation and test. `passes` and `anchor` are those of `Parallel`.
@@ -35,15 +35,16 @@ class TTS:
     labelled = False
 
     def __init__(
-        self, voices: Sequence[str], root: str | Path, passes: int = 0, anchor: float = 200.0,
-        test_voices: Sequence[str] | None = None,
+        self, voices: Sequence[str | Engine], root: str | Path, passes: int = 0, anchor: float = 200.0,
+        test_voices: Sequence[str | Engine] | None = None, tts: Engine | None = None,
     ) -> None:  # fmt: skip
-        self.held_out = list(voices if test_voices is None else test_voices)
-        for key, names in (("voices", voices), ("test_voices", self.held_out)):
-            if not names:
-                raise ConfigError(f"pairing.{key} is empty; name at least one espeak-ng voice, for example en-us+m3")
-        self.training = list(voices)
-        self.voices = {voice: Espeak(voice) for voice in (*voices, *self.held_out)}
+        for key, listed in (("voices", voices), ("test_voices", voices if test_voices is None else test_voices)):
+            if not listed:
+                raise ConfigError(f"pairing.{key} is empty; name at least one voice, for example en-us+m3")
+        training = [tts] if tts else [voice_of(voice) for voice in voices]
+        held_out = training if test_voices is None else [voice_of(voice) for voice in test_voices]
+        self.training, self.held_out = ([voice.name for voice in part] for part in (training, held_out))
+        self.voices = {voice.name: voice for voice in (*training, *held_out)}
         self.root, self.by_text = Path(root), Parallel(passes, anchor)
 
     def speaker_pairs(
@@ -81,8 +82,7 @@ class TTS:
 
     def rendering(self, voice: str, target: Utterance) -> Utterance:
         """The utterance by which `voice` says what `target` says; its recording need not exist yet."""
-        said = {**self.voices[voice].settings(), "text": target.text, "language": target.language}
-        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
+        key = spoken_key(self.voices[voice], target.text or "", target.language)
         path = self.root / voice / f"{key}.wav"
         return Utterance(f"{voice}/{key}", voice, path, target.text, target.language)
 
@@ -111,7 +111,7 @@ class TTS:
 class Rendering(NamedTuple):
     """One sentence to speak into one file."""
 
-    espeak: Espeak
+    voice: Engine
     text: str
     language: str
     path: Path
@@ -120,7 +120,7 @@ class Rendering(NamedTuple):
 def speak_to(job: Rendering) -> str | None:
     """Speaks one sentence; returns why it could not be."""
     try:
-        wave, rate = job.espeak.speak(job.text, job.language)
+        wave, rate = job.voice.speak(job.text, job.language)
     except MetavoxError as error:
         return str(error)
     write(job.path, wave, rate)

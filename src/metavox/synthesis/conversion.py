@@ -7,7 +7,7 @@ import numpy as np
 
 from metavox.features.frames import Features, Frames, compared
 from metavox.synthesis.f0 import F0Statistics, convert_f0
-from metavox.synthesis.variance import GV, NONE, global_variance, widen_variance
+from metavox.synthesis.variance import GV, NONE, global_variance, smooth_over_time, widen_variance
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
 
@@ -32,16 +32,17 @@ def convert_frames(
 ) -> list[Frames]:  # fmt: skip
     """The sources with their mapped columns replaced by `mapped`, [T, D mapped] each.
 
-    Where some of these are slopes, they and the others are reconciled (`trajectory`). What `gv` asks for of the
-    target's global variance is measured over all utterances converted at once (`variance`). Columns that are not mapped
-    (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to the target's mean
-    and variance; the aperiodicity is copied.
+    Where some of these are slopes, they and the others are reconciled (`trajectory`); then they are smoothed. What `gv`
+    asks for of the target's global variance is measured over all utterances converted at once (`variance`). Columns
+    that are not mapped (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to
+    the target's mean and variance; the aperiodicity is copied.
     """
     if features.deltas:
         from metavox.synthesis.trajectory import mlpg  # here: adapting starts without scipy's linear algebra
 
         smooth = [mlpg(frames, normaliser.scale) for frames in mapped]
         mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
+    mapped = [smooth_over_time(frames, round(gv.smooth / features.hop)) for frames in mapped]
     spectra = [with_mapped(source, frames, features) for source, frames in zip(sources, mapped, strict=True)]
     if gv.share:
         spectra = stretch_variance(

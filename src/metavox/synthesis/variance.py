@@ -11,10 +11,13 @@ GAIN = 4.0
 
 class GV(NamedTuple):
     """How much of the target's global variance conversions are given: `share` of the way, from 0 to 1. The power of
-    each frame stays, unless it is mapped and `power` stretches it too: closer to the target, and sibilants ring out."""
+    each frame stays, unless it is mapped and `power` stretches it too: closer to the target, and sibilants ring out.
+    Before that the trajectories are smoothed over `smooth` seconds, since what is stretched jumps from frame to frame
+    more than speech does."""
 
     share: float = 0.0
     power: bool = False
+    smooth: float = 0.0
 
 
 NONE = GV()
@@ -24,6 +27,22 @@ def global_variance(utterances: Iterable[np.ndarray]) -> np.ndarray:
     """Speech frames [T, D] of each utterance -> [D], the mean over utterances of the variance within one (GV; Toda,
     Black and Tokuda 2007)."""
     return np.mean([np.var(frames, axis=0, dtype=np.float64) for frames in utterances], axis=0)
+
+
+def smooth_over_time(frames: np.ndarray, width: int) -> np.ndarray:
+    """frames [T, D] -> [T, D] float32, each column averaged by a Hann window that reaches `width` frames; 1 or 0 leaves
+    them as they are. The first and the last frame go on beyond the ends."""
+    if width < 2 or not len(frames):
+        return frames
+    window = np.hanning(width + 2)[1:-1]
+    window, left = window / window.sum(), (width - 1) // 2
+    padded = np.pad(frames, ((left, width - 1 - left), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, window, "valid") for column in padded.T], axis=1).astype(np.float32)
+
+
+def jump(frames: np.ndarray, columns: slice = slice(1, 25)) -> float:
+    """How far a trajectory [T, D] goes from frame to frame: the mean absolute first difference of its `columns`."""
+    return float(np.abs(np.diff(frames[:, columns], axis=0)).mean()) if len(frames) > 1 else float("nan")
 
 
 def widen_variance(

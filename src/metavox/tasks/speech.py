@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from metavox.asr import ASR
 from metavox.corpora.pieces import Pieces
+from metavox.corpora.transcribed import Transcribed
 from metavox.corpora.utterance import Corpus, Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Features
@@ -56,6 +58,7 @@ class SpeechTasks(TaskData):
         voice_pairs: at most this many (source, target) voices are drawn for training.
         validation_tasks, test_tasks: at most this many fixed tasks; each is scored on up to `test_queries` utterances.
         pieces: cut recordings into pieces of this many seconds (for corpora with one long recording a speaker).
+        asr: transcribes what has no transcript, and gives pieces theirs.
         workers: processes for analysis and alignment; None for all cores.
         phones: label phones for the report on the pairs, by English transcripts; a pairing may need them anyway.
         augment: makes training voices other voices, a new one for every task; None leaves them as they are.
@@ -72,13 +75,17 @@ class SpeechTasks(TaskData):
         validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
         seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None,
         augment: VoiceAugment | None = None, device_store: bool | str = "auto", phones: bool = False,
-        data_seed: int | None = None, **settings: object,
+        data_seed: int | None = None, asr: ASR | None = None, **settings: object,
     ) -> None:  # fmt: skip
         super().__init__()
         check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
                     voice_pairs=voice_pairs, validation_tasks=validation_tasks, test_tasks=test_tasks,
                     test_queries=test_queries)  # fmt: skip
-        self.corpus = corpus if pieces is None else Pieces(corpus, pieces)
+        if asr:
+            corpus = Transcribed(corpus, asr, Path(cache) / "transcripts", pieces)
+        elif pieces is not None:
+            corpus = Pieces(corpus, pieces)
+        self.corpus = corpus
         self.features, self.pairing, self.split = features, pairing, split
         self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
         self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers

@@ -45,6 +45,14 @@ def voice_of(spec: "str | TTS") -> TTS:
     return Piper(spec) if spec.endswith(".onnx") else Espeak(spec)
 
 
+def at_hand(spec: str) -> bool:
+    """Whether the voice of a short form can speak without fetching anything: espeak-ng's always can."""
+    from metavox.tts.piper import is_local
+
+    engine, _, voice = spec.partition(":")
+    return is_local(voice if engine == "piper" else spec) if engine == "piper" or spec.endswith(".onnx") else True
+
+
 def spoken_key(voice: TTS, text: str, language: str | None) -> str:
     """24 hex digits that belong to this sentence by this voice and to nothing else: the name of a cached rendering."""
     said = {**voice.settings(), "text": text, "language": language}

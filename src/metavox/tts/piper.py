@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import threading
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +122,26 @@ class Piper:
         return hashlib.sha256(both).hexdigest()[:16]
 
 
+def is_local(voice: str, folder: Path = FOLDER) -> bool:
+    """Whether Piper is installed and the voice, a file or a published name, is on this machine."""
+    file = Path(voice) if voice.endswith(".onnx") else folder / f"{voice}.onnx"
+    there = all(Path(f"{file}{suffix}").expanduser().is_file() for suffix in ("", ".json"))
+    return there and find_spec("piper") is not None
+
+
 @lru_cache(maxsize=8)
 def _load(model: Path, digest: str) -> "PiperVoice":
     """One engine a voice file and process, shared by all that use it; `digest` tells a file that has changed."""
-    from piper import PiperVoice
+    from onnxruntime import InferenceSession, SessionOptions
+    from piper import PiperConfig, PiperVoice
 
+    options = SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all cores; a worker has its one
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores meanwhile
     try:
-        return PiperVoice.load(model)
+        config = json.loads(model.with_name(f"{model.name}.json").read_text(encoding="utf-8"))
+        session = InferenceSession(str(model), sess_options=options, providers=["CPUExecutionProvider"])
+        return PiperVoice(session=session, config=PiperConfig.from_dict(config))
     except Exception as error:  # onnxruntime and Piper raise whatever the broken bytes lead them to
         raise MetavoxError(
             f"the Piper voice {model} is damaged or not a voice ({type(error).__name__}); copy or fetch it again"

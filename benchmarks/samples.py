@@ -1,0 +1,77 @@
+"""Samples for the documentation: source, converted and target speech of two speakers, and a picture of one of them.
+
+    python -m benchmarks.samples text_to_voice DIR docs/audio      # DIR: LibriSpeech/test-other
+
+Each speaker is adapted to with five recordings; the sentence spoken is one of the others, so that its own recording is
+the target to compare with.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+import metavox
+from metavox.audio.files import duration, read
+from metavox.audio.whole import write_whole
+from metavox.corpora.transcripts import transcript
+
+SHOTS = 5
+LENGTH = (3.0, 6.0)  # seconds of the sentence that is spoken
+ROWS = ("source", "converted", "target")
+
+
+def recordings_of(folder: Path) -> tuple[list[Path], Path]:
+    """(those to adapt on, the one to speak again) of a speaker."""
+    files = sorted(folder.rglob("*.flac"))
+    said = next(f for f in files if LENGTH[0] < duration(f) < LENGTH[1])
+    return [f for f in files if f != said and duration(f) < 15][:SHOTS], said
+
+
+def samples(run: metavox.Run, folder: Path) -> dict[str, np.ndarray]:
+    """source, converted and target speech [S] of the speaker in `folder`, at the rate of the run."""
+    support, said = recordings_of(folder)
+    voice = run.adapt([str(f) for f in support], asr=None)
+    text = transcript(said) or ""
+    rate = run.features.rate
+    return {"source": voice.say(text).wave(), "converted": voice.speak(text)[0], "target": read(said, rate)}
+
+
+def picture(waves: dict[str, np.ndarray], rate: int, path: Path) -> None:
+    """Spectrograms of the three, one below the other, on one scale of time."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(3, 1, figsize=(8, 6), sharex=True, layout="constrained")
+    for axis, name in zip(axes, ROWS, strict=True):
+        axis.specgram(
+            waves[name] / np.abs(waves[name]).max(), 400, rate, noverlap=320, cmap="magma", vmin=-140, vmax=-30
+        )
+        axis.set(ylabel=f"{name}\nHz", ylim=(0, rate / 2))
+    axes[-1].set_xlabel("seconds")
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=80)
+    plt.close(figure)
+    write_whole(path, data.getvalue())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.samples")
+    parser.add_argument("run")
+    parser.add_argument("folder", type=Path, help="with a folder of recordings and transcripts a speaker")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--speakers", nargs="+", default=["1688", "1998"])
+    args = parser.parse_args()
+    run = metavox.load_run(args.run)
+    for speaker in args.speakers:
+        waves = samples(run, args.folder / speaker)
+        for name, wave in waves.items():
+            data = io.BytesIO()
+            soundfile.write(data, wave / max(1.0, float(np.abs(wave).max())), run.features.rate, format="OGG")
+            write_whole(args.output / f"{speaker}_{name}.ogg", data.getvalue())
+        picture(waves, run.features.rate, args.output / f"{speaker}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Transcripts by a recogniser, for recordings that no person has transcribed: made once, kept in a file."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from metavox.asr import ASR, Transcript, Word
+from metavox.asr.base import RATE
+from metavox.audio.files import read
+from metavox.corpora.utterance import Utterance
+from metavox.errors import AudioError, MetavoxError
+
+log = logging.getLogger(__name__)
+Fingerprint = list[int]
+"""Size and time of change of a recording: a changed file is heard again."""
+
+
+class MachineTranscripts:
+    """What `asr` heard, in one file of lines under `root` for each setting of it, to which several processes may add;
+    kept nowhere where `root` is None."""
+
+    def __init__(self, asr: ASR, root: str | Path | None) -> None:
+        settings = json.dumps(asr.settings(), sort_keys=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
+        self.asr, self.file = asr, Path(root) / f"{asr.settings()['engine']}-{digest}.jsonl" if root else None
+
+    def hear(self, utterances: Iterable[Utterance]) -> dict[str, Transcript]:
+        """Utterances -> id -> what was heard. A recording that cannot be read is left out: analysis will name it.
+
+        Raises ConfigError for a language that the recogniser does not know, MetavoxError where the file cannot be
+        written.
+        """
+        known, found, missing = self._read(), {}, []
+        for utterance in utterances:
+            heard = known.get(_key(utterance))
+            if heard and heard[0] == _fingerprint(utterance.path):
+                found[utterance.id] = heard[1]
+            else:
+                missing.append(utterance)
+        for utterance in tqdm(missing, desc="transcribing", dynamic_ncols=True, disable=not missing):
+            try:
+                wave = read(utterance.path, RATE, utterance.start, utterance.stop)
+            except AudioError:
+                continue
+            found[utterance.id] = self.asr.transcribe(wave, RATE, utterance.language)
+            self._add(utterance, found[utterance.id])
+        return found
+
+    def _read(self) -> dict[str, tuple[Fingerprint, Transcript]]:
+        lines = self.file.read_text(encoding="utf-8").splitlines() if self.file and self.file.exists() else []
+        known = {}
+        for line in lines:
+            try:
+                row = json.loads(line)
+                words = tuple(Word(*word) for word in row["words"])
+                known[row["key"]] = (row["file"], Transcript(row["text"], words))
+            except (ValueError, KeyError, TypeError):  # torn by a kill: heard again
+                continue
+        return known
+
+    def _add(self, utterance: Utterance, heard: Transcript) -> None:
+        if self.file is None:
+            return
+        row = {"key": _key(utterance), "file": _fingerprint(utterance.path), "text": heard.text, "words": heard.words}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("ab") as file:
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")  # in one piece
+        except OSError as error:
+            raise MetavoxError(f"cannot write {self.file}: {error.strerror}; free some space") from error
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _key(utterance: Utterance) -> str:
+    span = f"#{utterance.start}-{utterance.stop}" if utterance.start or utterance.stop is not None else ""
+    return f"{utterance.path.resolve()}{span}@{utterance.language}"

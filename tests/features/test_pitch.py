@@ -1,0 +1,36 @@
+"""F0 trackers find a known pitch, on one grid, and are named in the settings of the frames."""
+
+import numpy as np
+import pytest
+
+from metavox.errors import ConfigError
+from metavox.features.pitch import TRACKERS
+from metavox.features.world import World
+
+RATE = 16000
+
+
+def glide(low: float, high: float, seconds: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A buzz with harmonics that glides between two pitches: (wave [S], its F0 [T] every 5 ms)."""
+    f0 = np.linspace(low, high, round(seconds * RATE))
+    phase = 2 * np.pi * np.cumsum(f0) / RATE
+    return sum(np.sin(k * phase) / k for k in range(1, 12)) * 0.1, f0[::80]
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_glide_is_followed_within_two_percent(name: str) -> None:
+    if name == "swift":
+        pytest.importorskip("swift_f0", reason="swift-f0 is not installed: pip install -e '.[pitch]'")
+    wave, truth = glide(110, 180)
+    world = World(pitch=name)
+    f0 = world.pitch(wave)
+    assert len(f0) == len(World().pitch(wave)) == len(world.analyse(wave, RATE))
+    inner = slice(20, -20)
+    np.testing.assert_allclose(f0[:-1][inner], truth[inner], rtol=0.02)
+    assert not world.pitch(1e-5 * np.random.default_rng(0).standard_normal(RATE))[10:-10].all()
+
+
+def test_the_tracker_is_part_of_what_identifies_the_frames() -> None:
+    assert World().settings()["pitch"] == "dio+stonemask" != World(pitch="harvest").settings()["pitch"]
+    with pytest.raises(ConfigError, match=r"features\.pitch is 'yin'"):
+        World(pitch="yin")
