@@ -95,11 +95,36 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
         ("evaluation.listen_steps=5", "evaluation.listen_steps"),
         ("evaluation.lrs=[0]", "evaluation.lrs"),
         ("seed=-1", "seed"),
+        ("seed=4294967296", "seed is 4294967296"),
+        ("seed=true", "seed is True"),
+        ("data_seed=0.5", "data_seed is 0.5"),
+        ("dataset.split.seed=-3", "dataset.split.seed is -3"),
+        ("+trainer.precision=64-true", "trainer.precision is 64-true"),
+        ("+trainer.precision=bf16-true", "trainer.precision is bf16-true"),
+        ("+trainer.limit_val_batches=0", "trainer.limit_val_batches is 0"),
+        ("+trainer.limit_test_batches=0.5", "trainer.limit_test_batches is 0.5"),
+        ("+trainer.limit_train_batches=0", "trainer.limit_train_batches is 0"),
+        ("+trainer.fast_dev_run=true", "trainer.fast_dev_run"),
+        ("+trainer.val_check_interval=1000", "trainer.val_check_interval is 1000"),
+        ("+trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0"),
+        ("algorithm.inner.steps=1.5", "algorithm.inner.steps is 1.5; give int"),
+        ("algorithm.inner.lr=fast", "algorithm.inner.lr is fast"),
+        ("baselines.joint.inner.steps=two", "baselines.joint.inner.steps is two"),
+        ("model.hidden=abc", "model.hidden is abc"),
+        ("model.context=1.5", "model.context is 1.5"),
     ],
 )
 def test_values_that_would_fail_late_are_refused_early(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check(compose_train(override))
+
+
+def test_a_validation_in_the_middle_of_an_accumulated_step_is_refused() -> None:
+    every = ("+trainer.val_check_interval=50", "+trainer.accumulate_grad_batches=3")
+    with pytest.raises(ConfigError, match="give a multiple of 3"):
+        check(compose_train(*every))
+    check(compose_train("+trainer.val_check_interval=50", "+trainer.accumulate_grad_batches=5"))
+    check(compose_train("+trainer.val_check_interval=0.25", "+trainer.precision=bf16-mixed"))
 
 
 def test_bad_arguments_are_one_sentence_with_the_key() -> None:

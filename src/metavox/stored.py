@@ -75,7 +75,7 @@ class StoredConfig(NamedTuple):
                 key, f"wants to run {short(target)}, which is not what metavox offers there; "
                 "if it is your own, or from someone you trust, add trust=true"
             )  # fmt: skip
-        arguments = _arguments(target, f"{self.file}: {'.'.join(key)}")
+        arguments = arguments_of(target, f"{self.file}: {'.'.join(key)}")
         for name, value in node.items():
             if name == "_target_" or (name == "_partial_" and value is True and (offer is None or offer.partial)):
                 continue
@@ -165,7 +165,7 @@ def locate(target: str, where: str) -> Callable[..., Any]:
     return found
 
 
-def _arguments(target: str, where: str) -> Arguments:
+def arguments_of(target: str, where: str) -> Arguments:
     made = locate(target, where)
     try:
         parameters = inspect.signature(made).parameters.values()

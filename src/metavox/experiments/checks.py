@@ -7,8 +7,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from metavox.errors import ConfigError
 from metavox.experiments.run_folder import flatten
+from metavox.stored import arguments_of, fits
 from metavox.synthesis.variance import GV
 
+TYPED = ("features", "model", "algorithm", "baselines")
+"""Groups whose values end deep within a network, where an error would not name them."""
 SEEDS = ("seed", "data_seed", "dataset.seed", "dataset.data_seed", "dataset.split.seed", "dataset.sines.seed")
 PRECISIONS = ("32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")
 """Those in which the weights stay 32-bit numbers."""
@@ -23,6 +26,8 @@ def check(config: DictConfig) -> None:
         raise ConfigError(
             "pairing=auto and pairing=none have no meaning here; choose pairing=parallel, tts, nearest or phone"
         )
+    for group in TYPED:
+        check_values(OmegaConf.to_container(config[group], resolve=True), group)
     if config.trainer.get("inference_mode", True):
         raise ConfigError("trainer.inference_mode must be false: validation and test adapt, which needs gradients")
     epochs = config.trainer.get("max_epochs")
@@ -52,6 +57,19 @@ def check(config: DictConfig) -> None:
     gv_of(config)
     check_seeds(config)
     check_trainer(config.trainer, config.dataset.steps_per_epoch)
+
+
+def check_values(node: Any, key: str) -> None:
+    """Raises ConfigError, naming the key, for a value of another type than a class of metavox takes there."""
+    if not isinstance(node, dict):
+        return
+    target = str(node.get("_target_", ""))
+    own = arguments_of(target, key) if target.startswith("metavox.") else None
+    for name, value in node.items():
+        if isinstance(value, dict):
+            check_values(value, f"{key}.{name}")
+        elif own is not None and name in own.hints and not fits(value, own.hints[name]):
+            raise ConfigError(f"{key}.{name} is {value}; give {own.shown(name)}")
 
 
 def check_seeds(config: DictConfig) -> None:
