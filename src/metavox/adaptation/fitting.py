@@ -57,8 +57,7 @@ def fit(run: Checkpoint, adaptation_pairs: AdaptationPairs, steps: int | str | N
 
 
 def first_gradient() -> None:
-    """Takes one. At the first whose start is given, torch imports its symbolic algebra: a second that can pass while
-    recordings are analysed."""
+    """Runs a dummy backward pass, so that torch's one-second lazy import overlaps with the analysis of recordings."""
     x = torch.zeros(1, requires_grad=True)
     torch.autograd.grad(2 * x, x, torch.ones(1))
 

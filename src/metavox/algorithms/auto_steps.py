@@ -1,4 +1,4 @@
-"""The number of inner steps, chosen for each task on its own support pairs: the query never has a say."""
+"""The number of inner steps, chosen for each task by cross-validation on its support; the query is never used."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,16 @@ from metavox.algorithms.loss import diverged
 from metavox.tasks.batch import Pairs
 
 FOLDS = 10
-"""Up to so many pairs each is left out once; of more pairs as many equal shares are."""
+"""Folds of the cross-validation at most: each pair alone up to ten pairs, else ten parts of equal size."""
 PAIRS = 60
-"""Support pairs adapted on at once: folds are tasks to the algorithm, and memory is that of so many."""
+"""Support pairs in one call: a fold is a task to the algorithm, and all its tasks are in memory together."""
 
 
 def choose_steps(algorithm: MetaAlgorithm, support: Pairs, rates: Mapping[int, float | None]) -> Tensor | None:
-    """For each task the place [B] in `rates` (number of steps -> its inner rate, None for the algorithm's own) of the
-    number of steps with the lowest loss on pairs left out; of equal ones the smallest. None for a single pair."""
+    """For each task, the index [B] in `rates` of the step count with the lowest cross-validated support loss.
+
+    Ties go to fewer steps. `rates` maps step counts to inner rates (None: the algorithm's own). None for a single pair.
+    """
     if support.x.shape[1] < 2:
         return None
     return held_out_losses(algorithm, support, rates).argmin(1)

@@ -122,8 +122,8 @@ class MetaLearner(pl.LightningModule):
             self._test_auto(episodes, dict(curve))
 
     def _test_auto(self, episodes: Episodes, curve: dict[int, Adapted]) -> None:
-        """Adds scores at the number of steps that each support chooses to `auto_rows`. They stand under the algorithm's
-        own number, which they compete with and which a single pair is adapted for; what was chosen is a score too."""
+        """Adds scores at the step count that each support chooses to `auto_rows`, under the algorithm's default count
+        (which a single pair uses); the count used is the metric `inner_steps`."""
         own, known = self.algorithm.steps, self.lrs.get(episodes.shots, {})
         choice = choose_steps(self.algorithm, episodes.batch.support, {step: known.get(step) for step in self.steps})
         if choice is None:

@@ -1,4 +1,4 @@
-"""A meta-batch a few tasks at a time: what a share has computed is used for its gradient while it is in the cache."""
+"""Splits a meta-batch into chunks of tasks, so that a chunk's activations are still in the cache for its gradient."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from metavox.algorithms.engines.acceleration.graph_capture import Computed
 from metavox.tasks.batch import Pairs, TaskBatch
 
 FRAMES = 4096
-"""Of all tasks of a share on a processor: twice as many are up to 28 % slower where they leave its cache, and buffers
-above 32 MB are fetched from the operating system page by page every time (docs/performance.md)."""
+"""Frames of all tasks of a chunk on a processor: with twice as many a step is up to 28 % slower where they leave its
+cache, and buffers above 32 MB are fetched from the operating system page by page every time (docs/performance.md)."""
 
 COMPILED = 512
-"""The same for a thread where compiled code hands share after share to it at no cost: what stays in its own cache."""
+"""The same per thread for compiled code, which starts a chunk at no cost, so that one fits a core's own cache."""
 
 
 def chunk_size(batch: TaskBatch, compiled: bool = False) -> int:

@@ -1,7 +1,8 @@
-"""A meta-gradient recorded once as a list of tensor operations, then replayed.
+"""Captures the tensor operations of a meta-gradient once and replays them in later steps.
 
-The operations of a meta-step are the same from step to step where the shapes are. Replaying them leaves out autograd,
-which finds them, and Python, which asks for them; and torch.compile can take the list, though not what wrote it.
+Steps with the same shapes run the same operations, so replaying the captured list skips both autograd, which derives
+them, and Python, which issues them. torch.compile accepts the captured list, though not the code that it came from:
+it cannot differentiate twice.
 """
 
 import logging
@@ -19,17 +20,17 @@ from metavox.errors import ConfigError
 from metavox.tasks.batch import Pairs, TaskBatch
 
 Computed = Sequence[Any]
-"""The tasks' losses [B], their part in the outer loss, and its gradient by each parameter (None where it has none)."""
+"""The tasks' losses [B], their share of the outer loss [], and its gradient by each parameter (None: unused)."""
 
 Program = Callable[..., Any]
-"""(parameters and buffers, the batch) -> what was computed."""
+"""(parameters, buffers and the six tensors of a batch) -> `Computed`."""
 
 SHAPES = 16
-"""The first so many are recorded, so that memory has an end where every batch has another shape."""
+"""Shapes that are captured at most, so that memory stays bounded where every batch has another shape."""
 
 ERROR = {"replayed": 1e-5, "compiled": 1e-2}
-"""The relative difference of a tensor above which it is another one: a GPU may add in another order, torch.compile
-rounds half precision anew."""
+"""The relative difference above which a replay is refused as wrong. Below it is rounding: a GPU may add in another
+order, and torch.compile rounds half precision differently."""
 
 log = logging.getLogger(__name__)
 
