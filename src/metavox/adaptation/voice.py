@@ -134,6 +134,8 @@ class Run:
         told("adapting", 0.0)
         stored = enrol(self.checkpoint, recordings, origin, wishes, report)
         voice = Voice(stored, self, name or name_of(recordings.usable), report)
+        if not origin.recorded:
+            voice.tts = origin.spoken.tts  # the very object: a voice file can name engines of metavox alone
         told("adapting", 0.5)
         voice.assess(origin.speech, recordings)
         told("adapting", 1.0)

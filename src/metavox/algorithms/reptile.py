@@ -1,13 +1,14 @@
 """Reptile (Nichol, Achiam, Schulman 2018, arXiv 1803.02999)."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
 from metavox.algorithms.gradient import GradientAlgorithm
+from metavox.models.autograd import Context
 from metavox.tasks.batch import Pairs, TaskBatch
 
 
@@ -31,7 +32,7 @@ class HalfSquares(Function):
     """Tensors [B, ...] -> half the sum of their squares, [B], in one pass there and one back."""
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Context, *tensors: Tensor) -> Tensor:
         """See the class."""
         ctx.save_for_backward(*tensors)
         rows = [t.flatten(1) for t in tensors]
@@ -39,7 +40,7 @@ class HalfSquares(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor, ...]:
         """g [B] -> g times each tensor."""
         return tuple(g.view(-1, *[1] * (t.dim() - 1)) * t for t in ctx.saved_tensors)
 

@@ -1,7 +1,6 @@
 """Settings that would fail late, refused early."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -138,7 +137,7 @@ def gv_of(config: DictConfig) -> GV:
     return GV(float(share), power, float(smooth))
 
 
-def _numbers(value: Any) -> Sequence[float] | None:
+def _numbers(value: object) -> Sequence[float] | None:
     """A list of numbers, None for anything else."""
     plain = OmegaConf.to_container(value) if OmegaConf.is_list(value) else None
     return plain if isinstance(plain, list) and all(type(v) in (int, float) for v in plain) else None

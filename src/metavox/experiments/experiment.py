@@ -90,7 +90,7 @@ def build_optional(config: Any) -> Any:
     return build(config) if config else None
 
 
-def build_algorithm(config: DictConfig, algorithm: Any, data: TaskData) -> MetaAlgorithm:
+def build_algorithm(config: DictConfig, algorithm: DictConfig, data: TaskData) -> MetaAlgorithm:
     """An algorithm with a fresh mapping network of the right dimensions."""
     model = build(config.model, input_dim=data.dims["input"], output_dim=data.dims["output"])
     found: MetaAlgorithm = build(algorithm, model=model)

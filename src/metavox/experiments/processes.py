@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -32,7 +31,7 @@ def is_helper(config: DictConfig) -> bool:
     return bool(trainer.global_rank)
 
 
-def single_process(trainer: DictConfig) -> Any:
+def single_process(trainer: DictConfig) -> DictConfig:
     """The settings of a trainer for one process, which validates and tests while the others wait."""
     own = trainer.get("devices", 1)
     devices = own[:1] if OmegaConf.is_list(own) else 1

@@ -56,7 +56,7 @@ def _label(target: str, label: str, run: Path) -> dict[str, str]:
 
 
 def log_results(
-    loggers: Sequence[Logger], config: DictConfig, name: str, algorithm: Any, scores: Mapping[str, float]
+    loggers: Sequence[Logger], config: DictConfig, name: str, algorithm: DictConfig, scores: Mapping[str, float]
 ) -> None:
     """Gives all loggers the settings of an algorithm and its test scores, {"metric/convention": value}."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -60,7 +59,7 @@ def train(config: DictConfig) -> float:
         if "folds" in config.paper:
             folder = run_speech_paper(config, run, list(hydra.overrides.task))
         else:
-            folder = run_paper(OmegaConf.to_container(config.paper, resolve=True))
+            folder = run_paper(OmegaConf.to_container(config.paper, resolve=True))  # type: ignore[arg-type]
         log.info("\n%s\nfiles: %s", (folder / "table.md").read_text(), folder)
         return 0.0
     if config.resume:
@@ -167,7 +166,7 @@ def build_callbacks(config: DictConfig, place: Path) -> list[pl.Callback]:
     return found
 
 
-def _resumed(config: DictConfig, overrides: Any, folders: Sequence[Path]) -> DictConfig:
+def _resumed(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """The settings of the run to go on with, by as many processes as `trainer` says where it is given. Raises
     ConfigError when others are given beside `resume`."""
     keys = {o.lstrip("+~").partition("=")[0]: o for o in overrides}

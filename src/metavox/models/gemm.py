@@ -4,11 +4,11 @@ Autograd's derivatives of `baddbmm` and `relu` are the same matrix products, but
 transposed, copy what could be changed in place, and carry zeros. G weight sets, N rows.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
+
+from metavox.models.autograd import Context
 
 Gradient = Tensor | None
 
@@ -23,7 +23,7 @@ class TaskGemm(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
         """See the class."""
         y = torch.bmm(x, weight.mT).add_(bias.unsqueeze(1))
         if relu:
@@ -32,7 +32,7 @@ class TaskGemm(Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Gradient, ...]:
+    def backward(ctx: Context, g: Tensor) -> tuple[Gradient, ...]:
         """g [G, N, out] -> the gradients of x (None where nobody asks), weight and bias."""
         return *TaskGemmGradients.apply(g, *ctx.saved_tensors, ctx.needs_input_grad[0]), None
 
@@ -41,7 +41,7 @@ class TaskGemmGradients(Function):
     """g, x, weight, y -> (s W, s' x, sum s), s = g where y > 0 (all of g without y); differentiable once."""
 
     @staticmethod
-    def forward(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, y: Gradient, of_x: bool) -> tuple[Gradient, ...]:
+    def forward(ctx: Context, g: Tensor, x: Tensor, weight: Tensor, y: Gradient, of_x: bool) -> tuple[Gradient, ...]:
         """See the class."""
         s = g if y is None else torch.ops.aten.threshold_backward(g, y, 0)
         ctx.save_for_backward(s, x, weight, y)
@@ -50,7 +50,7 @@ class TaskGemmGradients(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, vx: Gradient, vw: Gradient, vb: Gradient) -> tuple[Gradient, ...]:
+    def backward(ctx: Context, vx: Gradient, vw: Gradient, vb: Gradient) -> tuple[Gradient, ...]:
         """The derivatives of <vx, s W> + <vw, s' x> + <vb, sum s> by g, x and weight."""
         s, x, weight, y = ctx.saved_tensors
         by_s = torch.zeros_like(s) if vw is None else torch.bmm(x, vw.mT)

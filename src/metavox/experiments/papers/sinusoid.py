@@ -30,7 +30,7 @@ INNER = "metavox.algorithms.gradient.InnerLoop"
 TEST_SEED = 1_000_000  # of the test tasks: the same for every method and every training seed
 
 
-def run_paper(paper: Any) -> Path:
+def run_paper(paper: Plain) -> Path:
     """Runs what is missing of a table's cells, on all cores; returns the folder of `table.md` and `results.csv`.
 
     `paper` holds plain values: see conf/experiment/paper. A cell is a method trained at one number of shots with one

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -92,7 +92,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 1e3 else f"{value:.1e}"
 
 
-def _legend(paper: Mapping[str, Any], rows: Sequence[Row], printed: Any) -> list[str]:
+def _legend(paper: Mapping[str, Any], rows: Sequence[Row], printed: Iterable[Row]) -> list[str]:
     cells = {(row["method"], row["train_shots"], row["seed"]): row["seconds"] for row in rows}
     marks = sorted({p["seen"] for p in printed})
     return [

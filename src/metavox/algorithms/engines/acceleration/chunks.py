@@ -1,7 +1,7 @@
 """Splits a meta-batch into chunks of tasks, so that a chunk's activations are still in the cache for its gradient."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -54,23 +54,31 @@ def sum_chunks(parts: Iterable[Computed], parameters: Sequence[Tensor]) -> tuple
     return KnownGradient.apply(value, gradients, *parameters), torch.cat(losses)
 
 
-def each(operation: Callable[..., Iterable[Tensor]], gradients: Sequence[Tensor | None], *more: Any) -> list[Any]:
+def each(
+    operation: Callable[..., Iterable[Tensor]], gradients: Sequence[Tensor | None], *more: object
+) -> list[Tensor | None]:
     """An operation on a list of tensors, for a list with gaps."""
     found = iter(operation([g for g in gradients if g is not None], *more))
     return [None if g is None else next(found) for g in gradients]
+
+
+class GradientContext(Protocol):
+    """Of `KnownGradient`: what its forward pass leaves for the backward pass."""
+
+    gradients: Sequence[Tensor | None]
 
 
 class KnownGradient(Function):
     """A scalar whose gradient by the parameters has been computed already."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor | None], *parameters: Tensor) -> Tensor:
+    def forward(ctx: GradientContext, value: Tensor, gradients: Sequence[Tensor | None], *parameters: Tensor) -> Tensor:
         """value []"""
         ctx.gradients = gradients
         return value.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: GradientContext, g: Tensor) -> tuple[Tensor | None, ...]:
         """g [] -> g times each gradient."""
         return None, None, *each(torch._foreach_mul, ctx.gradients, g)

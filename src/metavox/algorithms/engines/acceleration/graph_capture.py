@@ -25,6 +25,9 @@ Computed = Sequence[Any]
 Program = Callable[..., Any]
 """(parameters, buffers and the six tensors of a batch) -> `Computed`."""
 
+Key = tuple[object, ...]
+"""All that the operations depend on: shapes, strides, types and devices of the tensors, and what else was named."""
+
 SHAPES = 16
 """Shapes that are captured at most, so that memory stays bounded where every batch has another shape."""
 
@@ -46,14 +49,14 @@ class GraphReplay:
 
     def __init__(self, after: int | None, compiled: bool) -> None:
         self.after, self.compiled = after, compiled
-        self._met: Counter[Any] = Counter()
-        self._programs: dict[Any, Program | None] = {}
+        self._met: Counter[Key] = Counter()
+        self._programs: dict[Key, Program | None] = {}
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy of an algorithm records for itself
+    def __reduce__(self) -> tuple[object, ...]:  # a copy of an algorithm records for itself
         return GraphReplay, (self.after, self.compiled)
 
     def find(
-        self, compute: Callable[[TaskBatch], Computed], state: Sequence[Tensor], batch: TaskBatch, *more: Any
+        self, compute: Callable[[TaskBatch], Computed], state: Sequence[Tensor], batch: TaskBatch, *more: object
     ) -> Callable[[TaskBatch], Computed] | None:
         """`compute` as a replay, for this batch and others of its shapes; None where it is not recorded (yet).
 
@@ -74,7 +77,7 @@ class GraphReplay:
         program = self._programs.get(key)
         return None if program is None else lambda batch: replay(program, [*state, *tensors(batch)])
 
-    def _record(self, key: Any, after: int, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> None:
+    def _record(self, key: Key, after: int, compute: Callable[[TaskBatch], Computed], inputs: Sequence[Tensor]) -> None:
         def operations(*tensors: Tensor) -> Computed:
             return compute(TaskBatch(Pairs(*tensors[-6:-3]), Pairs(*tensors[-3:])))
 
