@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
@@ -61,7 +62,8 @@ class Page:
     def picture(self, name: str, below: int = 0) -> None:
         if PICTURES:
             self.browser.execute_script("window.scrollTo(0, arguments[0])", below)
-            self.browser.save_screenshot(str(Path(PICTURES, f"{name}.png")))
+            picture = Image.open(io.BytesIO(self.browser.get_screenshot_as_png())).convert("RGB")
+            picture.quantize(128).save(Path(PICTURES, f"serve_{name}.png"), optimize=True)
 
 
 @pytest.fixture

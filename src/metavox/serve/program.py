@@ -16,14 +16,16 @@ from metavox.serve.app import make_app
 from metavox.serve.home_assistant import Handler
 from metavox.serve.library import Library
 from metavox.serve.studio import Studio
+from metavox.tts import voice_of
 
 log = logging.getLogger(__name__)
 
 
-def open_studio(run: str | None, voices: Path, trust: bool) -> Studio:
-    """The run and the library, ready to speak. Raises MetavoxError where one of them cannot be used."""
+def open_studio(run: str | None, voices: Path, tts: str | None, trust: bool) -> Studio:
+    """The run and the library, ready to speak. Raises MetavoxError where one of them, or the text-to-speech voice for
+    new voices, cannot be used."""
     loaded = load_run(run or shipped_run(), trust)
-    studio = Studio(loaded, Library(voices, partial(load_voice, loaded, trust)))
+    studio = Studio(loaded, Library(voices, partial(load_voice, loaded, trust)), voice_of(tts) if tts else None)
     studio.warm_up()
     return studio
 

@@ -16,6 +16,7 @@ from metavox.errors import ConfigError, MetavoxError
 from metavox.serve.errors import BusyError
 from metavox.serve.library import Library
 from metavox.serve.stretch import split_speed, stretch
+from metavox.tts import TTS
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,11 @@ class Studio:
 
     What is heard goes through one thread, in the order it was asked for: a text-to-speech engine is one to a process,
     and two conversions at once would both be late. Voices are made in another, so that speaking does not wait for them.
+    `tts` is the text-to-speech voice behind new voices; None: the run's.
     """
 
-    def __init__(self, run: Run, library: Library) -> None:
-        self.run, self.library = run, library
+    def __init__(self, run: Run, library: Library, tts: TTS | None = None) -> None:
+        self.run, self.library, self.tts = run, library, tts
         self._mouth, self._bench = ThreadPoolExecutor(1, "mouth"), ThreadPoolExecutor(1, "bench")
         self._in_work = 0
 
@@ -115,8 +117,9 @@ class Studio:
         texts = {str(r.path): r.text for r in recordings if r.text}
         try:
             voice = self.run.adapt(
-                [r.path for r in recordings], texts=texts or None, name=name, consent=consent, progress=progress
-            )
+                [r.path for r in recordings], self.tts, texts=texts or None, name=name, consent=consent,
+                progress=progress,
+            )  # fmt: skip
         except MetavoxError as error:
             raise type(error)(by_name(str(error), recordings)) from None
         report = voice.report
