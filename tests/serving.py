@@ -17,6 +17,7 @@ from metavox.serve.app import make_app
 from metavox.serve.library import Library
 from metavox.serve.program import load_voice
 from metavox.serve.studio import Studio, Upload
+from metavox.tts import Espeak
 
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
 
@@ -30,8 +31,8 @@ class Server(NamedTuple):
 
 
 def open_studio(run: Run, folder: Path) -> Studio:
-    """A studio with the voices of a folder."""
-    return Studio(run, Library(folder, partial(load_voice, run, False)))
+    """A studio with the voices of a folder; one text-to-speech voice, which need not be looked for."""
+    return Studio(run, Library(folder, partial(load_voice, run, False)), Espeak("en-us+m3"))
 
 
 def uploads(recordings: Sequence[Path]) -> list[Upload]:

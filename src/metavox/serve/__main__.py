@@ -57,8 +57,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Loads the run, then answers till a signal comes. Raises MetavoxError for what cannot be served."""
-    listening = None if options.wyoming == STDIO else listen(options.host, options.port)
+    """Listens, loads the run, then answers till a signal comes. Raises MetavoxError for what cannot be served."""
+    if options.wyoming == STDIO:
+        return await answer(options, None)
+    with listen(options.host, options.port) as listening:
+        await answer(options, listening)
+
+
+async def answer(options: argparse.Namespace, listening: socket.socket | None) -> None:
+    """Loads and answers; without a socket over Wyoming alone."""
     try:
         from metavox.serve.program import open_studio, over_http, over_wyoming
     except ImportError as error:

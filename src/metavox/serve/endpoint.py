@@ -21,6 +21,7 @@ from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.serve.encoding import MEDIA_TYPES, check_format, encode_whole, open_encoder
 from metavox.serve.errors import NoSuchVoiceError
 from metavox.serve.guard import error_body
+from metavox.serve.library import describe
 from metavox.serve.studio import Studio, Upload, Wave
 from metavox.serve.texts import sentences
 
@@ -147,7 +148,9 @@ async def add_voice(
             for number, file in enumerate(files)
         ]
         voice = await studio.enrol(name, uploads, consent)
-    return {"id": voice.name, "name": voice.name, "warnings": voice.report.warnings, "skipped": voice.report.skipped}
+    known = describe(voice.name, voice)
+    return {"id": known.name, "name": known.name, "seconds": known.seconds, "similarity": known.similarity,
+            "verdict": known.verdict, "warnings": known.warnings, "skipped": voice.report.skipped}  # fmt: skip
 
 
 def store(folder: Path, number: int, file: UploadFile, text: str | None = None) -> Upload:

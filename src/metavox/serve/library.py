@@ -26,6 +26,7 @@ class Entry:
     seconds: float = 0.0  # of the recordings it was adapted on
     similarity: float | None = None  # SECS to the person's other recordings
     consent: str | None = None
+    verdict: str = ""
     warnings: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -149,9 +150,12 @@ def shown(name: str) -> str:
 
 def describe(name: str, voice: Voice) -> Entry:
     """What the list says of a voice."""
-    known = voice.report.voice
-    seconds = sum(recording["seconds"] for recording in known.get("target", []))
-    return Entry(name, str(known.get("date", "")), seconds, None, known.get("consent"), tuple(voice.report.warnings))
+    known = voice.stored.provenance
+    likeness = (row["to target"] for row in known.get("similarity", []) if row["speech"] == "output")
+    return Entry(
+        name, str(known.get("date", "")), sum(recording["seconds"] for recording in known.get("target", [])),
+        next(likeness, None), known.get("consent"), voice.report.verdict, tuple(voice.report.warnings),
+    )  # fmt: skip
 
 
 def _name_of(path: Path) -> str | None:

@@ -52,10 +52,11 @@ class Speaking:
         with refusals():
             entry = describe(name, self.studio.library.load(name))
         likeness = "" if entry.similarity is None else f" Likeness to the person: {entry.similarity:.2f} of 1."
+        verdict = f"<p>{html.escape(entry.verdict)}</p>" if entry.verdict else ""
         warnings = "".join(f"<li class=odd>{html.escape(warning)}</li>" for warning in entry.warnings)
         return (
             f"<p class=hint>Made on {entry.date[:10]} from {entry.seconds:.0f} s of recordings.{likeness}</p>"
-            f"<ul>{warnings}</ul>"
+            f"{verdict}<ul>{warnings}</ul>"
         )
 
     async def speak(self, name: str | None, text: str, speed: float, sample: Clip | None) -> str:
