@@ -1,5 +1,6 @@
 """Corpora: layouts found, transcripts read, voices stable, errors that name the way out."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ from metavox.corpora.librispeech import LibriSpeech
 from metavox.corpora.pieces import Pieces
 from metavox.corpora.transcripts import parse_transcripts
 from metavox.errors import ConfigError, MetavoxError
+from metavox.features.store import FeatureStore
+from metavox.features.world import World
 
 
 def touch(root: Path, *names: str) -> None:
@@ -292,3 +295,17 @@ def test_what_is_no_librispeech_gets_a_way_out(tmp_path: Path) -> None:
 def test_speakers_one_folder_further_down(tmp_path: Path) -> None:
     touch(tmp_path, "corpus/corpus/ann/1.WAV", "corpus/corpus/bob/1.wav")
     assert [u.speaker for u in Folder(tmp_path).utterances()] == ["ann", "bob"]
+
+
+def test_names_that_are_no_text_are_recordings_like_others(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/ren\xe9e"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    soundfile.write(tmp_path / "x.wav", np.sin(np.arange(8000)), 16000)
+    os.replace(tmp_path / "x.wav", os.fsencode(folder) + b"/caf\xe9.wav")
+    (utterance,) = Folder(tmp_path).utterances()
+    assert (utterance.id, utterance.speaker) == ("ren\\xe9e/caf\\xe9.wav", "ren\\xe9e")
+    assert len(read(utterance.path, 16000)) == 8000
+    FeatureStore(tmp_path / "cache", World()).ensure([utterance], workers=1)

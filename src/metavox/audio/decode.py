@@ -1,6 +1,7 @@
 """From a file to samples: everything that is in it, and what is wrong with it in plain words."""
 
 import io
+import os
 import shutil
 import stat
 import subprocess
@@ -132,8 +133,11 @@ def check_regular(path: Path) -> None:
 
 def open_sound(path: Path, source: Path | io.BytesIO) -> soundfile.SoundFile:
     """`source`, the file itself or a stream of it, opened by libsndfile. Raises AudioError naming `path`."""
+    named = (
+        os.fsencode(source) if isinstance(source, Path) and os.name == "posix" else source
+    )  # a name need not be text
     try:
-        file = soundfile.SoundFile(source)
+        file = soundfile.SoundFile(named)
     except OSError as error:
         raise AudioError(f"{path} cannot be opened: {error.strerror}") from error
     except TypeError as error:  # soundfile takes .raw for samples without a header

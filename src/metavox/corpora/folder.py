@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from metavox.audio.files import recordings
-from metavox.corpora.layout import folders, recorded
+from metavox.corpora.layout import folders, printable, recorded
 from metavox.corpora.transcripts import transcripts
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
@@ -39,8 +39,8 @@ class Folder:
         found = []
         for path, text in transcripts(paths).items():
             inside = path.relative_to(home)
-            id = inside.as_posix()  # with its suffix: a.wav and a.flac are two recordings
-            found.append(Utterance(id, inside.parts[0], path, text, self.language))
+            id = printable(inside.as_posix())  # with its suffix: a.wav and a.flac are two recordings
+            found.append(Utterance(id, printable(inside.parts[0]), path, text, self.language))
         return sorted(found, key=lambda utterance: utterance.id)
 
     def _home(self) -> Path:

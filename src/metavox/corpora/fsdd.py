@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from metavox.audio.files import recordings
+from metavox.corpora.layout import printable
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
 
@@ -25,7 +26,11 @@ class FSDD:
     def utterances(self) -> list[Utterance]:
         """All utterances, sorted by id. Raises MetavoxError when the folder holds no spoken digits."""
         named = ((path, NAME.fullmatch(path.stem)) for path in recordings(self.root))
-        found = [Utterance(path.stem, name[2], path, WORDS[int(name[1])]) for path, name in named if name]
+        found = [
+            Utterance(printable(path.stem), printable(name[2]), path, WORDS[int(name[1])])
+            for path, name in named
+            if name
+        ]
         if not found:
             raise MetavoxError(
                 f"{self.root} holds no file named DIGIT_SPEAKER_TAKE.wav; set dataset.root to the FSDD folder"

@@ -10,6 +10,11 @@ DEPTH = 3
 """Levels below the folder that was named in which a corpus is looked for: archives unpacked within each other."""
 
 
+def printable(name: str) -> str:
+    """A name with bytes that are no text, from an old disk or a foreign archive, in characters: caf\\xe9."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def visible(folder: Path, *endings: str) -> list[Path]:
     """What `folder` holds, sorted; with `endings` only files whose names end so, in upper or lower case.
 

@@ -68,7 +68,7 @@ class Journal:
 
     def append(self, record: dict[str, Any], rows_there: Callable[[], int]) -> None:
         """Writes a line; the caller holds the store's lock and has cut off what lies behind `offset`."""
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
         with self.path.open("ab") as file:
             file.write(line)
         self._take(line, rows_there())

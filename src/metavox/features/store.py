@@ -15,6 +15,7 @@ import numpy as np
 
 from metavox.audio.files import read
 from metavox.audio.whole import write_whole
+from metavox.corpora.layout import printable
 from metavox.corpora.utterance import Utterance
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
@@ -150,7 +151,7 @@ def _key(utterance: Utterance) -> str:
     """Unique across corpora: the resolved path, and the piece of it."""
     path = _resolved(utterance.path.parent) / utterance.path.name
     whole = not utterance.start and utterance.stop is None
-    return str(path) if whole else f"{path}#{utterance.start}-{utterance.stop}"
+    return printable(str(path) if whole else f"{path}#{utterance.start}-{utterance.stop}")
 
 
 @lru_cache(maxsize=1024)
