@@ -58,7 +58,7 @@ def check(config: DictConfig) -> None:
     check_trainer(config.trainer, config.dataset.steps_per_epoch)
 
 
-def check_values(node: Any, key: str) -> None:
+def check_values(node: object, key: str) -> None:
     """Raises ConfigError, naming the key, for a value of another type than a class of metavox takes there."""
     if not isinstance(node, dict):
         return
