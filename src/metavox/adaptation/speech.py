@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError
 from metavox.evaluation.waveform import Clip
 from metavox.features.frames import Features, Frames
+from metavox.stored import fits, short
 from metavox.tts import TTS, Espeak, Piper
 
 SENTENCES = 10
@@ -74,21 +76,31 @@ def spoken_by(tts: TTS) -> str:
     return f"{engine} voice {tts.name}"
 
 
+KEPT: dict[str, dict[str, Any]] = {
+    "Espeak": {"voice": str, "pitch": int, "speed": int, "pitch_range": int},
+    "Piper": {"voice": str, "speaker": int | str | None, "speed": float, "noise": float},
+}
+"""What a voice keeps of its text-to-speech engine."""
+
+
 def plain_tts(tts: TTS) -> dict[str, object]:
     """Plain values from which `tts_of` makes the same voice again."""
-    kept = {"Espeak": ("voice", "pitch", "speed", "pitch_range"), "Piper": ("voice", "speaker", "speed", "noise")}
     engine = type(tts).__name__
-    return {"engine": engine, **{name: getattr(tts, name) for name in kept.get(engine, ())}}
+    return {"engine": engine, **{name: getattr(tts, name) for name in KEPT.get(engine, ())}}
 
 
 def tts_of(plain: Mapping[str, object]) -> TTS:
     """The text-to-speech voice of what `plain_tts` gave.
 
-    Raises ConfigError for an engine that is not metavox's, and what the engine raises where its files are missing.
+    Raises ConfigError for an engine that is not metavox's or for other settings than it keeps (a voice file may come
+    from anyone, and names no folder to fetch to), and what the engine raises where its files are missing.
     """
-    engine, arguments = plain["engine"], {k: v for k, v in plain.items() if k != "engine"}
+    engine, arguments = plain.get("engine"), {k: v for k, v in plain.items() if k != "engine"}
+    kept = KEPT.get(engine, {}) if isinstance(engine, str) else {}
+    if kept and not (arguments.keys() <= kept.keys() and all(fits(v, kept[k]) for k, v in arguments.items())):
+        raise ConfigError(f"the voice was adapted from a text-to-speech voice that none can be ({short(arguments)})")
     if engine == "Espeak":
         return Espeak(**arguments)  # type: ignore[arg-type]
     if engine == "Piper":
         return Piper(**arguments)  # type: ignore[arg-type]
-    raise ConfigError(f"the voice was adapted from a text-to-speech voice of {engine}; set voice.tts to one")
+    raise ConfigError(f"the voice was adapted from a text-to-speech voice of {short(engine)}; set voice.tts to one")

@@ -214,6 +214,7 @@ class Voice:
                 f"voice {path} was adapted from another run ({stored.checkpoint}) than {found.checkpoint.path}; "
                 "name its own with run=, or adapt again"
             )
+        stored.check_fits(path, found.checkpoint.algorithm, found.checkpoint.normaliser)
         return cls(stored, found, path.stem)
 
     def convert(self, speech: str | Path | Wave) -> Wave:

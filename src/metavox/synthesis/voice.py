@@ -30,8 +30,12 @@ SCHEMA = {
     "f0": dict[str, Any], "variance": torch.Tensor, "features": dict[str, Plain], "adapted": dict[str, torch.Tensor],
     "checkpoint": str, "sha256": str, "provenance": dict[str, Any],
 }  # fmt: skip
-PROVENANCE = {"target": list[dict[str, Any]], "source": str}
-"""What is read of it again; all else is told as it is."""
+PROVENANCE = {
+    "target": list[dict[str, Any]], "source": str, "tts": dict[str, Plain] | None,
+    "source_pitch": dict[str, Any] | None, "level": float, "language": str,
+}  # fmt: skip
+OPTIONAL = {"tts": None, "source_pitch": None, "level": 0.0, "language": ""}
+"""What is read of it again, and what of that may be missing; all else is told as it is."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,24 @@ class StoredVoice:
         check_version(path, content.get("version"), (2, VERSION), "a voice file ", "adapt again")
         require_seal(path, content, content["version"], VERSION)
         check_schema(path, content, SCHEMA)
-        check_schema(path, content["provenance"], PROVENANCE, "provenance.")
+        check_schema(path, {**OPTIONAL, **content["provenance"]}, PROVENANCE, "provenance.")
+        if pitch := content["provenance"].get("source_pitch"):
+            _pitch(path, pitch)
         check_finite(path, {name: content[name] for name in ("variance", "adapted")}, "content")
         known = VoiceStatistics(_pitch(path, content["f0"]), _spread(path, content["variance"]))
         names = ("adapted", "checkpoint", "sha256", "features", "provenance")
         return cls(known=known, **{name: content[name] for name in names})
+
+    def check_fits(self, path: str | Path, algorithm: MetaAlgorithm, normaliser: Normaliser) -> None:
+        """Raises MetavoxError where the algorithm makes nothing of what was adapted."""
+        frames = np.zeros((4, len(normaliser.mean)), dtype=np.float32)
+        try:
+            found = map_frames(algorithm, self.adapted, normaliser, frames)
+            good = bool(np.isfinite(found).all()) and found.shape == (4, len(self.known.variance))
+        except (RuntimeError, LookupError, TypeError, ValueError):  # whatever other names and shapes lead it to
+            good = False
+        if not good:
+            raise MetavoxError(f"{path} is damaged: what it adapted does not fit its run; copy or make it again")
 
     def convert(
         self, sources: Sequence[Frames], f0: F0Statistics, algorithm: MetaAlgorithm, features: Features,
