@@ -1,6 +1,7 @@
 """Settings that would fail late, refused early."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
