@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -13,8 +14,10 @@ from metavox.algorithms.gradient import InnerLoop
 from metavox.algorithms.maml import MAML
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.experiment import silence_lightning
+from metavox.features.world import World
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner, distinct
+from metavox.learner.pictures import spectrogram
 from metavox.learner.schedules import cosine, linear
 from metavox.learner.tuning import tune_lr
 from metavox.models.mlp import MLP
@@ -245,3 +248,12 @@ class TestAutoSteps:
         still = MetaLearner(Identity(torch.nn.Identity()), torch.optim.Adam, [0, 1], auto_steps=True)
         still.test_step(episodes, 0)
         assert still.rows and not still.auto_rows
+
+
+def test_a_spectrogram_shows_a_resonance_at_its_frequency() -> None:
+    """Pulses through one resonance at 2 kHz: the cosines must follow the warping of the mel-cepstrum."""
+    angle, pulses = 2 * np.pi * 2000 / 16000, (np.arange(16000) % 133 == 0).astype(float)
+    wave = np.convolve(pulses, 0.98 ** np.arange(800) * np.sin(angle * np.arange(1, 801)))[:16000]
+    features = World()
+    image = spectrogram(features.analyse((0.05 * wave).astype(np.float32), 16000).spectrum, features)
+    assert image.shape[1] == 256 and image.mean(0).argmax() / 255 * 8 == pytest.approx(2.0, abs=0.1)

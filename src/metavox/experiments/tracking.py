@@ -21,6 +21,12 @@ NO_SETTINGS = (
 )
 """Settings that are none of the algorithm, though they may differ from run to run."""
 
+COLUMNS = (
+    *("algorithm.", "model.", "optimizer.", "seed", "data_seed", "trainer.max_epochs"),
+    *("dataset.shots", "dataset.queries", "dataset.frames", "dataset.meta_batch", "dataset.steps_per_epoch"),
+)
+"""How the settings begin that HParams lists, beside what was chosen."""
+
 
 def check_loggers(config: DictConfig) -> None:
     """Raises ConfigError when a logger needs a package that is not installed."""
@@ -66,10 +72,18 @@ def log_results(
     for logger in loggers:
         logger.log_hyperparams(settings)
         if isinstance(logger, TensorBoardLogger):
-            _fill_hparams(Path(logger.log_dir) / "test", settings, metrics)
+            _fill_hparams(Path(logger.log_dir) / "test", _columns(settings), metrics)
         else:
             logger.log_metrics(metrics)
         logger.save()
+
+
+def _columns(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are worth a column of TensorBoard's HParams tab, which shows the first few in the order of the
+    alphabet: what was chosen first, no classes, and nothing that hardly anybody varies."""
+    chosen = {key.removeprefix("choices."): value for key, value in settings.items() if key.startswith("choices.")}
+    kept = {k: v for k, v in settings.items() if k.startswith(COLUMNS) and not k.endswith(("_target_", "_partial_"))}
+    return {**chosen, **kept}
 
 
 def _fill_hparams(folder: Path, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

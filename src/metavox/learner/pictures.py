@@ -104,16 +104,25 @@ def draw_curves(curves: dict[str, dict[int, float]]) -> Figure:
 
 
 def draw_spectrograms(voices: dict[str, Frames], features: Features) -> Figure:
-    """Mel-cepstral spectrograms (or the frames as they are) above each other, F0 as a line."""
-    hop = features.hop
+    """Spectrograms in kHz where frames are mel-cepstra, else the frames as they are, above each other; F0 as a line, on
+    one scale that holds all of it."""
+    hop, highest = features.hop, max(float(frames.f0.max(initial=0)) for frames in voices.values())
     figure = Figure(figsize=(8, 2 * len(voices)), layout="constrained")
     for axis, (name, frames) in zip(figure.subplots(len(voices), 1, squeeze=False)[:, 0], voices.items(), strict=True):
-        image = frames.spectrum
+        image, top, label = frames.spectrum, float(frames.spectrum.shape[1]), "coefficient"
         if isinstance(features, World):
-            image = features.static(image) @ np.cos(np.outer(np.arange(features.order + 1), np.linspace(0, np.pi, 128)))
-        axis.imshow(image.T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, 1))
-        axis.set(xlabel="seconds", ylabel="warped frequency", title=name)
+            image, top, label = spectrogram(image, features), features.rate / 2000, "kHz"
+        axis.imshow(image.T, origin="lower", aspect="auto", extent=(0, len(frames) * hop, 0, top))
+        axis.set(xlabel="seconds", ylabel=label, title=name)
         pitch = axis.twinx()
         pitch.plot(np.arange(len(frames)) * hop, np.where(frames.f0 > 0, frames.f0, np.nan), "w", linewidth=1)
-        pitch.set(ylabel="F0 [Hz]", ylim=(50, 400))
+        pitch.set(ylabel="F0 [Hz]", ylim=(0, max(400.0, 1.05 * highest)))
     return figure
+
+
+def spectrogram(spectrum: np.ndarray, features: World, points: int = 256) -> np.ndarray:
+    """Mel-cepstra [T, D] -> log amplitudes [T, points] at frequencies evenly from 0 to half the rate: the cosines are
+    those of the frequency axis as the all-pass filter of `features.alpha` warps it."""
+    omega, alpha = np.linspace(0, np.pi, points), features.alpha
+    warped = omega + 2 * np.arctan2(alpha * np.sin(omega), 1 - alpha * np.cos(omega))
+    return features.static(spectrum) @ np.cos(np.outer(np.arange(features.order + 1), warped))
