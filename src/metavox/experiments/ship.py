@@ -55,7 +55,7 @@ def ship(run: Path, name: str, algorithm: str | None = None, scores: Path | None
     checksums(folder / "scores.csv").unlink()  # git keeps this one
     about = {
         "overrides": without_places_in(yaml.safe_load((run / "overrides.yaml").read_text(encoding="utf-8"))),
-        "metavox": json.loads((run / "environment.json").read_text(encoding="utf-8")),
+        "versions": json.loads((run / "environment.json").read_text(encoding="utf-8"))["versions"],
     }
     write_whole(folder / "made.json", json.dumps(about, indent=1).encode())
     write_whole(folder / "README.md", card(folder).encode())
