@@ -43,15 +43,14 @@ def picture(waves: dict[str, np.ndarray], rate: int, path: Path) -> None:
     """Spectrograms of the three, one below the other, on one scale of time."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(3, 1, figsize=(8, 6), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(3, 1, figsize=(7, 5), sharex=True, layout="constrained")
     for axis, name in zip(axes, ROWS, strict=True):
-        axis.specgram(
-            waves[name] / np.abs(waves[name]).max(), 400, rate, noverlap=320, cmap="magma", vmin=-140, vmax=-30
-        )
+        wave = waves[name] / np.abs(waves[name]).max()
+        axis.specgram(wave, NFFT=400, Fs=rate, noverlap=320, cmap="magma", vmin=-140, vmax=-30)
         axis.set(ylabel=f"{name}\nHz", ylim=(0, rate / 2))
     axes[-1].set_xlabel("seconds")
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=80)
+    figure.savefig(data, format="png", dpi=66)
     plt.close(figure)
     write_whole(path, data.getvalue())
 
