@@ -1,7 +1,6 @@
 """Settings that would fail late, refused early."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
