@@ -4,7 +4,6 @@ import logging
 import socket
 from collections.abc import Sequence
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 import uvicorn
@@ -12,6 +11,7 @@ from wyoming.server import AsyncServer, AsyncStdioServer
 
 from metavox import Run, Voice, load_run
 from metavox.errors import ConfigError
+from metavox.runs import fitting, shipped
 from metavox.serve.app import make_app
 from metavox.serve.home_assistant import Handler
 from metavox.serve.library import Library
@@ -24,19 +24,12 @@ log = logging.getLogger(__name__)
 def open_studio(run: str | None, voices: Path, tts: str | None, trust: bool) -> Studio:
     """The run and the library, ready to speak. Raises MetavoxError where one of them, or the text-to-speech voice for
     new voices, cannot be used."""
-    loaded = load_run(run or shipped_run(), trust)
+    if run is None and not shipped():
+        raise ConfigError("no run came with this metavox; name one that python train.py made, --run FOLDER")
+    loaded = load_run(run or fitting(speaking=True), trust)
     studio = Studio(loaded, Library(voices, partial(load_voice, loaded, trust)), voice_of(tts) if tts else None)
     studio.warm_up()
     return studio
-
-
-def shipped_run() -> str:
-    """The name of a run that comes with metavox. Raises ConfigError where there is none."""
-    folder = files("metavox") / "runs"
-    names = sorted(p.name for p in folder.iterdir() if (p / "checkpoints").is_dir()) if folder.is_dir() else []
-    if not names:
-        raise ConfigError("no run comes with this metavox; name one that python train.py made, --run FOLDER")
-    return names[0]
 
 
 def load_voice(run: Run, trust: bool, path: Path) -> Voice:
