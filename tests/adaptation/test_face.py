@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ def test_a_voice_speaks_converts_and_is_kept(
     by_path, by_wave = voice.convert(target / "1.wav")[0], voice.convert((wave, native))[0]
     assert np.array_equal(by_path, by_wave) and len(by_path) == pytest.approx(len(wave) / native * rate, abs=200)
     assert wanted > 0 and voice.report.metrics
+    assert "On held-out recordings" in voice.report.verdict and again.report.verdict == voice.report.verdict
 
 
 def test_faster_is_shorter(voice: metavox.Voice) -> None:
@@ -87,6 +89,19 @@ def test_a_voice_finds_its_run_or_says_what_to_do(target: Path, tmp_path: Path) 
     other = make_run(tmp_path / "other", seed=1)
     with pytest.raises(metavox.ConfigError, match="another run"):
         metavox.Voice.load(tmp_path / "a.voice", run=other)
+
+
+DAMAGED = (("tts", {"engine": "Espeak", "volume": 3}), ("tts", 5), ("level", "loud"), ("source_pitch", {"mean": 1.0}))
+
+
+@pytest.mark.parametrize(("key", "value"), DAMAGED)
+def test_what_a_strangers_voice_file_says_is_checked(
+    run: metavox.Run, voice: metavox.Voice, key: str, value: object
+) -> None:
+    stored = replace(voice.stored, provenance={**voice.stored.provenance, key: value})
+    with pytest.raises(metavox.MetavoxError) as error:
+        metavox.Voice(stored, run, "x").speak("Hello.")
+    assert "\n" not in str(error.value)
 
 
 def not_a_number() -> np.ndarray:

@@ -105,7 +105,7 @@ def test_the_nearest_speaking_voice_is_chosen_by_its_pitch(man: list[Speech], wo
 
 
 @pytest.mark.parametrize(("text", "language", "strange"), [
-    ("你好，世界。", "en-us", "Cjk"), ("Привет, мир", "en-us", "Cyrillic"), ("Hello there", "ru", "Latin"),
+    ("你好，世界。", "en-us", "CJK"), ("Привет, мир", "en-us", "Cyrillic"), ("Hello there", "ru", "Latin"),
     ("Привет, мир", "ru", ""), ("Grüße, ça va?", "de", ""), ("你好，世界。", "cmn", ""), ("今日は世界", "ja", ""),
     ("שלום", "he", ""), ("12:30", "en-us", ""), ("Здраво svete zdravo", "sr", ""), ("مرحبا", "fr-fr", "Arabic"),
 ])  # fmt: skip

@@ -44,7 +44,8 @@ def script_warning(text: str, language: str) -> str | None:
     strange = sum(count for script, count in letters.items() if script not in (*expected, "MODIFIER", "FULLWIDTH"))
     if 2 * strange <= sum(letters.values()):
         return None
-    script = letters.most_common(1)[0][0].title()
+    name = letters.most_common(1)[0][0]
+    script = name if name == "CJK" else name.title()
     return (
         f"the text is written in {script} script, which language={language} does not use: it will be spelt out or left "
         "out; name its own language, language=..."

@@ -57,7 +57,33 @@ def choose(
     matches = Matches([], "", "")
     if not speaking and wanted in ("auto", "parallel"):
         matches = match(sources, targets, features, trust_names=wanted == "parallel")
-    if wanted == "parallel" and not matches.pairs:
+    _check_possible(wanted, bool(matches.pairs), bool(transcribed))
+    if matches.doubt:
+        warnings.append(
+            "source and target recordings have the same file names, but do not seem to say the same sentences "
+            f"({matches.doubt}); put what is said into NAME.txt beside NAME.wav to have them matched by their words"
+        )
+    if wanted != "auto":
+        chosen, reason = wanted, "as asked for"
+    elif len(matches.pairs) >= min(shots, len(targets)):
+        chosen, reason = "parallel", matches.reason
+    elif speaking and transcribed:
+        chosen, reason = "tts", f"{transcribed} target recordings have a transcript that the voice can speak"
+    else:
+        few = f"only {matches.reason}" if matches.pairs else "nothing says that source and target share sentences"
+        chosen, reason = "nearest", "no target recording has a transcript" if speaking else few
+    unused = len(targets) - {"parallel": len(matches.pairs), "tts": transcribed}.get(chosen, len(targets))
+    if unused:
+        needs = "the same sentence by the source" if chosen == "parallel" else "a transcript"
+        warnings.append(
+            f"{unused} of {len(targets)} target recordings are not used: pairing={chosen} needs {needs}; "
+            "pairing=nearest uses all"
+        )
+    return Choice(chosen, reason, matches.pairs)
+
+
+def _check_possible(wanted: str, matching: bool, transcribed: bool) -> None:
+    if wanted == "parallel" and not matching:
         raise ConfigError(
             "pairing=parallel: no source and target recording have the same file name or transcript; "
             "rename them, or use pairing=nearest"
@@ -67,27 +93,6 @@ def choose(
             "pairing=tts: no target recording has a transcript (NAME.txt beside it or *.trans.txt); "
             "add them, or use pairing=nearest"
         )
-    if matches.doubt:
-        warnings.append(
-            "source and target recordings have the same file names, but do not seem to say the same sentences "
-            f"({matches.doubt}); put what is said into NAME.txt beside NAME.wav to have them matched by their words"
-        )
-    if wanted != "auto":
-        chosen, reason = wanted, "as asked for"
-    elif len(matches.pairs) >= min(shots, len(targets)) and matches.pairs:
-        chosen, reason = "parallel", matches.reason
-    elif speaking and transcribed:
-        chosen, reason = "tts", f"{transcribed} target recordings have a transcript that the voice can speak"
-    else:
-        few = f"only {matches.reason}" if matches.pairs else "nothing says that source and target share sentences"
-        chosen, reason = "nearest", "no target recording has a transcript" if speaking else few
-    used = {"parallel": len(matches.pairs), "tts": transcribed}.get(chosen, len(targets))
-    if used < len(targets):
-        warnings.append(
-            f"{len(targets) - used} of {len(targets)} target recordings are not used: pairing={chosen} needs "
-            f"{'the same sentence by the source' if chosen == 'parallel' else 'a transcript'}; pairing=nearest uses all"
-        )
-    return Choice(chosen, reason, matches.pairs)
 
 
 def gather(
