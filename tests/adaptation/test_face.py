@@ -91,16 +91,22 @@ def test_a_voice_finds_its_run_or_says_what_to_do(target: Path, tmp_path: Path) 
         metavox.Voice.load(tmp_path / "a.voice", run=other)
 
 
-DAMAGED = (("tts", {"engine": "Espeak", "volume": 3}), ("tts", 5), ("level", "loud"), ("source_pitch", {"mean": 1.0}))
+DAMAGED = (
+    ("tts", {"engine": "Espeak", "volume": 3}),
+    ("tts", 5),
+    ("level", "loud"),
+    ("source_pitch", {"mean": 1.0}),
+    ("similarity", 3),
+)
 
 
 @pytest.mark.parametrize(("key", "value"), DAMAGED)
 def test_what_a_strangers_voice_file_says_is_checked(
-    run: metavox.Run, voice: metavox.Voice, key: str, value: object
+    run: metavox.Run, voice: metavox.Voice, tmp_path: Path, key: str, value: object
 ) -> None:
-    stored = replace(voice.stored, provenance={**voice.stored.provenance, key: value})
+    replace(voice.stored, provenance={**voice.stored.provenance, key: value}).save(tmp_path / "x.voice")
     with pytest.raises(metavox.MetavoxError) as error:
-        metavox.Voice(stored, run, "x").speak("Hello.")
+        metavox.Voice.load(tmp_path / "x.voice", run).speak("Hello.")
     assert "\n" not in str(error.value)
 
 

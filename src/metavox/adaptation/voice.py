@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from types import UnionType
-from typing import Any
 
 import numpy as np
 
@@ -61,10 +59,6 @@ log = logging.getLogger(__name__)
 LOW = 155.0  # Hz, between the median pitches of most men and most women
 REAL = 8  # recordings of the target that similarity is measured to, at most
 HEARD = 3  # pieces of the source, and of the target, that a new voice is judged by
-KINDS: dict[str, type | UnionType] = {
-    "tts": dict | None, "source_pitch": dict, "language": str, "level": float, "verdict": str, "similarity": list,
-}  # fmt: skip
-"""What a voice file may hold beside what it must."""
 UNSHOWN = {"tts", "source_pitch", "language", "level", "verdict", "similarity"}
 """What a voice file holds and the report tells elsewhere."""
 Paths = str | Path | Sequence[str | Path]
@@ -190,7 +184,6 @@ class Voice:
 
     def __init__(self, stored: StoredVoice, run: Run, name: str, report: Report | None = None) -> None:
         self.stored, self.run, self.name, self.report = stored, run, name, report or Report()
-        check_kinds(name, stored.provenance)
         self.gv = GV(1.0)
         self.language = str(stored.provenance.get("language", "en-us"))
         self.vocoder: Vocoder | None = vocoder_of({}, run.features)
@@ -269,7 +262,7 @@ class Voice:
     def spoken_pitch(self) -> F0Statistics:
         """The pitch of the text-to-speech voice: kept in the voice where that was its source, else of sentences."""
         if self.stored.provenance.get("tts") == plain_tts(self.tts):
-            return stored_pitch(self.name, self.stored.provenance)
+            return F0Statistics(**self.stored.provenance["source_pitch"])
         spoken = SpokenSource(self.tts, self.language, self.run.features)
         return F0Statistics.of(said.frames.f0 for said in spoken.read_on())
 
@@ -362,21 +355,6 @@ class Voice:
     def _heard(self, piece: Speech, pitch: F0Statistics | None = None) -> Wave:
         (found,) = self.conversions([piece], pitch)
         return found.wave, self.run.features.rate
-
-
-def stored_pitch(name: str, provenance: Mapping[str, Any]) -> F0Statistics:
-    """The pitch of the source that a voice was adapted from. Raises MetavoxError where the file is damaged."""
-    try:
-        return F0Statistics(**provenance["source_pitch"])
-    except (KeyError, TypeError) as error:
-        raise MetavoxError(f"voice {name} is damaged: its source_pitch is none; adapt again") from error
-
-
-def check_kinds(name: str, provenance: Mapping[str, Any]) -> None:
-    """Raises MetavoxError for a stored value of another kind than it must be."""
-    for key, kind in KINDS.items():
-        if key in provenance and not isinstance(provenance[key], kind):
-            raise MetavoxError(f"voice {name} is damaged: its {key} is {provenance[key]!r}; adapt again")
 
 
 def is_plain_name(name: str) -> bool:

@@ -33,8 +33,16 @@ SCHEMA = {
 PROVENANCE = {
     "target": list[dict[str, Any]], "source": str, "tts": dict[str, Plain] | None,
     "source_pitch": dict[str, Any] | None, "level": float, "language": str,
+    "verdict": str, "similarity": list[dict[str, Any]],
 }  # fmt: skip
-OPTIONAL = {"tts": None, "source_pitch": None, "level": 0.0, "language": ""}
+OPTIONAL: dict[str, Any] = {
+    "tts": None,
+    "source_pitch": None,
+    "level": 0.0,
+    "language": "",
+    "verdict": "",
+    "similarity": [],
+}
 """What is read of it again, and what of that may be missing; all else is told as it is."""
 
 
