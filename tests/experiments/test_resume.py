@@ -16,6 +16,8 @@ from helpers import SMALL, compose_train
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.experiment import Experiment
 from metavox.experiments.run_folder import changed_settings
+from metavox.experiments.summary import diverged_algorithms
+from metavox.experiments.sweeps.jobs import has_diverged
 from metavox.experiments.train import run
 from metavox.learner.checkpoints import BestAndLast
 
@@ -112,6 +114,14 @@ def test_the_best_is_the_highest_where_that_is_asked_for() -> None:
     kept = BestAndLast(mode="max")
     kept.load_state_dict({"best": -3.0})
     assert kept.state_dict() == {"best": -3.0} and kept.sign == -1.0
+
+
+def test_a_run_that_diverged_on_every_test_task_is_not_done_in_silence(tmp_path: Path) -> None:
+    rows = [{"algorithm": name, "metric": "loss", "steps": "5", "value": value}
+            for name, value in (("maml", "nan"), ("maml", "nan"), ("joint", "nan"), ("joint", "1.0"))]  # fmt: skip
+    assert diverged_algorithms(rows, 5) == ["maml"]
+    (tmp_path / "summary.json").write_text(json.dumps({"diverged": True}))
+    assert has_diverged(tmp_path) and not has_diverged(tmp_path / "nowhere")
 
 
 def voices(root: Path, names: str) -> None:

@@ -50,10 +50,15 @@ class Cell(NamedTuple):
         """The seeds that scored any task."""
         return sorted({seed for seeds in self.scores.values() for seed in seeds})
 
+    @property
+    def shared(self) -> Scores:
+        """The scores of the tasks that all seeds scored."""
+        every = len(self.seeds)
+        return {t: s for t, s in self.scores.items() if len(s) == every and not np.isnan(sum(s.values()))}
+
     def seed_spread(self) -> float:
         """Standard deviation over seeds of the mean over speakers, of tasks that all seeds scored; nan for one seed."""
-        every = self.seeds
-        tasks = {t: s for t, s in self.scores.items() if len(s) == len(every) and not np.isnan(sum(s.values()))}
+        every, tasks = self.seeds, self.shared
         if len(every) < 2 or not tasks:
             return float("nan")
         means = [np.mean(list(by_speaker({t: s[seed] for t, s in tasks.items()}).values())) for seed in every]
@@ -188,9 +193,12 @@ def _notes(table: Table) -> list[str]:
     notes = [f"{len(tasks)} tasks of {speakers} speakers, {_seeds(seeds)}", *_missing(table, len(tasks))]
     if lost := sum(c.summary.diverged for _, c in real):
         notes.append(f"(n×) n tasks of a cell diverged and are left out of its mean; {lost} in all")
-    spreads = [s for _, c in real if not np.isnan(s := c.seed_spread())]
+    spreads = {s: len(c.shared) for _, c in real if not np.isnan(s := c.seed_spread())}
     if spreads:
-        notes.append(f"standard deviation over seeds: {min(spreads):.2g} to {max(spreads):.2g}")
+        notes.append(
+            f"standard deviation over seeds: {min(spreads):.2g} to {max(spreads):.2g}, by the "
+            f"{min(spreads.values())} or more of {len(tasks)} tasks that all seeds scored"
+        )
     few = ", too few to bootstrap" if speakers < LEAST else ""
     kind = "bootstrap" if bootstraps(speakers) else f"Student's t{few}"
     notes.append(f"± is half of a 95 % interval over speakers ({kind})" if speakers > 1 else "one speaker: no interval")
