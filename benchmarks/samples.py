@@ -50,7 +50,7 @@ def picture(waves: dict[str, np.ndarray], rate: int, path: Path) -> None:
         axis.set(ylabel=f"{name}\nHz", ylim=(0, rate / 2))
     axes[-1].set_xlabel("seconds")
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=66)
+    figure.savefig(data, format="png", dpi=60)
     plt.close(figure)
     write_whole(path, data.getvalue())
 
