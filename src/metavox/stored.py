@@ -85,7 +85,8 @@ class StoredConfig(NamedTuple):
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise self._error((*key, name), f"is no argument of {target}{hint}")
             self._check_any(value, (*key, name), budget)
-            made = type(value) is dict and "_target_" in value
+            none = value == {} and place_of((*key, name)) in self.offers  # the option of a group that chooses nothing
+            made = none or (type(value) is dict and "_target_" in value)
             if offer is not None and not made and not fits(value, arguments.hints.get(name, Any)):
                 raise self._error((*key, name), f"is {short(value)}; {target} takes {arguments.shown(name)}")
 
@@ -212,7 +213,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is float:
         return type(value) in (int, float)
     kind = origin or hint
-    if not isinstance(kind, type):
+    if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):  # what an object is to do: no value does
         return False
     if issubclass(kind, os.PathLike) and not issubclass(str, kind):
         return type(value) is str
