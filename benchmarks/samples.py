@@ -21,6 +21,7 @@ from metavox.corpora.transcripts import transcript
 SHOTS = 5
 LENGTH = (3.0, 6.0)  # seconds of the sentence that is spoken
 ROWS = ("source", "converted", "target")
+DYNAMICS = 70  # dB, of a spectrogram
 
 
 def recordings_of(folder: Path) -> tuple[list[Path], Path]:
@@ -45,8 +46,9 @@ def picture(waves: dict[str, np.ndarray], rate: int, path: Path) -> None:
 
     figure, axes = plt.subplots(3, 1, figsize=(7, 5), sharex=True, layout="constrained")
     for axis, name in zip(axes, ROWS, strict=True):
-        wave = waves[name] / np.abs(waves[name]).max()
-        axis.specgram(wave, NFFT=400, Fs=rate, noverlap=320, cmap="magma", vmin=-140, vmax=-30)
+        power, _, _, image = axis.specgram(waves[name], NFFT=512, Fs=rate, noverlap=384, cmap="magma")
+        loudest = 10 * np.log10(power.max())
+        image.set_clim(loudest - DYNAMICS, loudest)  # each on its own scale: the three differ in level
         axis.set(ylabel=f"{name}\nHz", ylim=(0, rate / 2))
     axes[-1].set_xlabel("seconds")
     data = io.BytesIO()
