@@ -15,13 +15,10 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from hydra import compose, initialize_config_dir
-
-import metavox.cli.entry  # noqa: F401  before torch: threads that wait do not spin
+import metavox
 from metavox.audio.files import duration
-from metavox.cli import adapt as program
 
 ROOT = Path(__file__).resolve().parent.parent
 FIVE = 5
@@ -52,25 +49,19 @@ def command(*arguments: str) -> Spent:
 
 
 def voice_and_conversion(run: Path, target: list[Path], source: list[Path]) -> tuple[Spent, Spent]:
-    """To the saved voice, and from there to the converted recordings; start-up is not in it."""
-    began: list[Spent] = []
-    ended: list[Spent] = []
-    convert = program.convert
-
-    def noted(*args: Any) -> None:
-        began.append(now())
-        convert(*args)
-        ended.append(now())
-
-    program.convert = noted
-    program.speaker_similarity = lambda *_: []
-    given = {"target": target, "source": source}
-    named = [f"{role}=[{','.join(str(path.resolve()) for path in paths)}]" for role, paths in given.items()]
-    with tempfile.TemporaryDirectory() as output, initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("adapt", [f"run={run}", f"output={output}", *named])
-        start = now()
-        program.adapt(config)
-    return began[0] - start, ended[0] - began[0]
+    """To the saved voice, and from there to the converted recordings with what a report says of them; start-up and
+    loading of the run are not in it."""
+    trained = metavox.load_run(run)
+    start = now()
+    read = trained.read(source)
+    voice = trained.adapt(target, read, asr=None)
+    with tempfile.TemporaryDirectory() as folder:
+        voice.save(Path(folder) / "benchmark.voice")
+    saved = now()
+    for done in voice.conversions(read):
+        done.copy_synthesis()
+        trained.features.pitch(done.wave)
+    return saved - start, now() - saved
 
 
 def show(name: str, rounds: list[Spent], speech: float = 0.0) -> None:

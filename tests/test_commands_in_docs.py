@@ -8,7 +8,7 @@ import pytest
 from helpers import ROOT
 
 COMMAND = re.compile(r"(?:python|pip|METAVOX_\w+=\S+ python) [^`\n]*(?:\\\n[^`\n]*)*")
-PLACES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
+PLACES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
 
 
 def commands(text: str) -> list[str]:

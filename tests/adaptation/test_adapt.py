@@ -78,6 +78,7 @@ def run_adapt(tmp_path: Path, run: Path) -> Adapt:
     return call
 
 
+@pytest.mark.slow
 def test_recordings_of_the_same_name_are_converted_towards_the_target(
     run_adapt: Adapt, speech: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def test_recordings_of_the_same_name_are_converted_towards_the_target(
     assert not [p for p in (tmp_path / "out").rglob("*") if "partial" in p.name]
 
 
+@pytest.mark.slow
 def test_only_what_is_heard_has_its_aperiodicity_analysed(
     run_adapt: Adapt, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +123,7 @@ def test_only_what_is_heard_has_its_aperiodicity_analysed(
         assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(tmp_path / "out")).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_voice_is_used_again_without_adapting(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
     first = run_adapt(target=speech / "target", source=speech / "source")
     voice = tmp_path / "out" / "target.voice"
@@ -133,6 +136,7 @@ def test_a_voice_is_used_again_without_adapting(run_adapt: Adapt, speech: Path, 
     assert any("not from this source" in warning for warning in other["warnings"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "pairing"), [("target", "tts"), ("other", "nearest")])
 def test_text_is_spoken_in_the_target_voice(
     run_adapt: Adapt, speech: Path, tmp_path: Path, target: str, pairing: str
@@ -164,11 +168,13 @@ def test_shots_are_spread_over_the_recordings() -> None:
     assert spread("", 2) == ([], [])
 
 
+@pytest.mark.slow
 def test_zero_steps_change_nothing_but_pitch(run_adapt: Adapt, speech: Path) -> None:
     metrics = run_adapt(target=speech / "target", source=speech / "source", steps=0)["metrics"]
     assert len({round(m["loss"], 6) for m in metrics if m["pairs"] == "support"}) == 1
 
 
+@pytest.mark.slow
 def test_bad_recordings_are_skipped_and_named(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     shutil.copytree(speech / "other", folder)
@@ -262,6 +268,7 @@ def tmp_path_empty(tmp_path: Path) -> Path:
     return tmp_path / "empty"
 
 
+@pytest.mark.slow
 def test_a_voice_of_another_run_is_refused(run_adapt: Adapt, speech: Path, tmp_path: Path, run: Path) -> None:
     run_adapt(target=speech / "target", source=speech / "source", steps=1)
     content = untrained_checkpoint()
@@ -369,6 +376,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
                           capture_output=True, text=True, check=False)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_one_sentence_and_code_2(tmp_path: Path, speech: Path) -> None:
     done = command(f"run={tmp_path}", f"target={speech / 'target'}", "text=Hello, world", f"output={tmp_path / 'o'}")
     assert done.returncode == 2
@@ -377,6 +385,7 @@ def test_the_command_ends_with_one_sentence_and_code_2(tmp_path: Path, speech: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None:
     speakers = sorted((DATA / "LibriSpeech" / "test-other").glob("*"))
     if len(speakers) < 2:
@@ -402,6 +411,7 @@ def real_sentences(count: int) -> list[list[Path]]:
     return [sorted(s.rglob("*.flac"), key=lambda p: p.stat().st_size)[:count] for s in speakers[:2]]
 
 
+@pytest.mark.slow
 def test_real_recordings_are_paired_within_their_phones(run_adapt: Adapt, tmp_path: Path) -> None:
     """A source that does not say its transcript is not paired, but converted."""
     pytest.importorskip("pocketsphinx")
@@ -419,6 +429,7 @@ def test_real_recordings_are_paired_within_their_phones(run_adapt: Adapt, tmp_pa
     assert loss["adapted"] < loss["before adaptation"]
 
 
+@pytest.mark.slow
 def test_phones_of_a_spoken_text_are_known(run_adapt: Adapt, speech: Path) -> None:
     pytest.importorskip("pocketsphinx")
     report = run_adapt(pairing="phone", target=speech / "target", text="Good morning, how are you?")

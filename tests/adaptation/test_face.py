@@ -67,6 +67,7 @@ def test_faster_is_shorter(voice: metavox.Voice) -> None:
     assert len(fast) == pytest.approx(len(plain) / 2, rel=0.25)
 
 
+@pytest.mark.slow
 def test_texts_can_be_given_instead_of_files(run: metavox.Run, target: Path, tmp_path: Path) -> None:
     for i in range(2):
         shutil.copy(target / f"{i}.wav", tmp_path / f"take{i}.wav")

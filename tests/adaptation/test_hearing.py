@@ -44,6 +44,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "target"
 
 
+@pytest.mark.slow
 def test_recordings_without_a_text_are_heard_and_counted(run: metavox.Run, target: Path, tmp_path: Path) -> None:
     ears = Ears()
     for _ in range(2):
@@ -53,6 +54,7 @@ def test_recordings_without_a_text_are_heard_and_counted(run: metavox.Run, targe
     assert voice.stored.provenance["pairing"] == "tts"
 
 
+@pytest.mark.slow
 def test_what_was_not_heard_is_named_and_another_language_is_no_reason_to_stop(run: metavox.Run, target: Path) -> None:
     warnings = run.adapt(target, asr=Ears(deaf=1)).report.warnings
     assert any("ears heard no words in 0.wav" in w for w in warnings)
@@ -60,6 +62,7 @@ def test_what_was_not_heard_is_named_and_another_language_is_no_reason_to_stop(r
     assert any("2 recordings stay without a transcript: ears know English only" in w for w in warnings)
 
 
+@pytest.mark.slow
 def test_nobody_listens_where_recordings_are_the_source(run: metavox.Run, target: Path) -> None:
     ears = Ears()
     run.adapt(target, source=target / "0.wav", asr=ears)

@@ -61,6 +61,7 @@ def test_features_agree_with_librosa(
     assert found[-2] == "True" and abs(ours - theirs) < 0.002  # the same path at the same cost
 
 
+@pytest.mark.slow
 def test_processes_find_the_gradient_of_one(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["ddp", "--seconds", "0", "--cells", "1", "--frames", "4"])
     ddp.main()  # raises where the gradients differ
@@ -68,6 +69,7 @@ def test_processes_find_the_gradient_of_one(monkeypatch: pytest.MonkeyPatch, cap
     assert found[1:5] == ["window", "4", "16", "5"] and all(re.fullmatch(r"[\d.]+%?", cell) for cell in found[5:])
 
 
+@pytest.mark.slow
 def test_a_voice_is_made_and_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,9 @@ def test_the_smallest_cell_is_measured_and_written(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [m if m in ("mlp", "window") else pytest.param(m, marks=pytest.mark.slow) for m in MODELS]
+)
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of the GRU's windows
 def test_all_sides_compute_the_same_meta_gradient(algorithm: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, model, SMALL_NETWORKS.get(model, MODELS[model]))
@@ -62,6 +64,7 @@ def test_the_floor_counts_the_products_of_the_cheapest_side() -> None:
     assert report.line(row, ["ours", "vmap", "learn2learn"])[7] == "-"  # not importable: an empty column
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_tasks() -> None:
     threads = torch.get_num_threads()
     small, large = (measure.memory(Cell(frames=256, tasks=tasks, steps=2), "ours", "cpu") for tasks in (1, 16))

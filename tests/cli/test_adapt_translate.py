@@ -45,6 +45,7 @@ def translate(tmp_path: Path, speech: Path) -> Translate:
     return call
 
 
+@pytest.mark.slow
 def test_a_recording_in_another_language(translate: Translate, tmp_path: Path) -> None:
     mended = tmp_path / "mine.txt"
     mended.write_text("Las aves cantan.\n")

@@ -25,6 +25,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_an_algorithm_that_diverges_on_test_speech_is_reported(cache: Path, tmp_path: Path) -> None:
     config = compose_train(*SMALL, f"cache={cache}", "algorithm=scratch", "baselines=none", "algorithm.inner.lr=1e6",
                            "evaluation.lrs=[]")  # fmt: skip
@@ -61,6 +62,7 @@ def command_line(program: str, *arguments: str) -> str:
     return printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "arguments", "message"),
     [
@@ -129,6 +131,7 @@ def test_a_misspelt_run_to_resume_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "typo").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_sentence(cache: Path, tmp_path: Path) -> None:
     """The limit on the size of a file stands for the disk; checkpoints of this run are larger."""
     limited = (

@@ -189,6 +189,7 @@ def results(tmp_path: Path, dataset: str, *overrides: str) -> str:
     return (tmp_path / "run" / "results.csv").read_text()
 
 
+@pytest.mark.slow
 def test_cmu_arctic_trains(cache: Path, tmp_path: Path) -> None:
     """The whole way, on generated speech in the corpus's layout."""
     for name, said in generated(cache, sorted(SEXES)).items():
@@ -202,6 +203,7 @@ def test_cmu_arctic_trains(cache: Path, tmp_path: Path) -> None:
     assert "sprocket24" in text and ",cmu_arctic,parallel,maml," in f",{text}".replace("\n", "\n,")
 
 
+@pytest.mark.slow
 def test_vctk_trains(cache: Path, tmp_path: Path) -> None:
     """The whole way, at its 48 kHz; accents are splits, and p280 has the other microphone only."""
     accents = {"p225": "English", "p226": "English", "p234": "Scottish", "p280": "French", "p294": "American",

@@ -300,6 +300,7 @@ def test_a_metric_that_is_not_installed_stops_a_run_before_it_starts(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @needs("resemblyzer")
 @needs("speechmos")
 @needs("pocketsphinx")

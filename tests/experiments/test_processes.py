@@ -95,6 +95,7 @@ def test_the_mean_is_over_the_tasks_that_converged_wherever_they_are(two: Path) 
     assert float(diverged) == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 def test_a_run_by_two_processes_is_tested_and_written_once(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "train.py", *SINES, "trainer=ddp", "hydra.run.dir='run with,comma'"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)

@@ -130,6 +130,7 @@ def test_without_its_study_a_search_finds_its_trials_again(whole: tuple[Path, st
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "search").glob("trial-*/checkpoints/*")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -113,6 +113,7 @@ class Loud(Verification):
         return np.array([1.0, float(np.abs(clip.wave).mean())])
 
 
+@pytest.mark.slow
 def test_a_run_writes_its_trials_apart(cache: Path, tmp_path: Path) -> None:
     wanted = [*SMALL, "baselines=none", "+listen.eer._target_=test_speech_paper.Loud", f"cache={cache}"]
     run(compose_train(*wanted, "evaluation.listen_steps=[0,2]"), tmp_path, [])

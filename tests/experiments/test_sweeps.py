@@ -105,6 +105,7 @@ def test_a_finished_sweep_runs_nothing_and_loads_no_torch(whole: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in whole.glob("*/*")} == before
 
 
+@pytest.mark.slow
 def test_more_values_run_only_what_is_new(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "sweep")
     code, output = train(tmp_path, "resume=sweep", "seed=0,1,2", "trainer.max_epochs=6")
@@ -112,6 +113,7 @@ def test_more_values_run_only_what_is_new(whole: Path, tmp_path: Path) -> None:
     assert "6 jobs in sweep: 4 done already, 2 to run" in output
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_does_not_stop_the_others_and_is_named(whole: Path, tmp_path: Path) -> None:
     for name in JOBS[:2]:
         shutil.copytree(whole / name, tmp_path / "sweep" / name)
@@ -127,6 +129,7 @@ def test_a_job_that_fails_does_not_stop_the_others_and_is_named(whole: Path, tmp
     assert results(tmp_path / "sweep") == results(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_killed_sweep_resumes_to_the_same_results(launcher: str, whole: Path, tmp_path: Path) -> None:
     if launcher == "joblib":
@@ -143,6 +146,7 @@ def test_a_killed_sweep_resumes_to_the_same_results(launcher: str, whole: Path, 
     assert results(tmp_path / "sweep") == results(whole)
 
 
+@pytest.mark.slow
 def test_submitit_on_this_machine(whole: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     code, output = train(tmp_path, "-m", *SINES, *GRID[1:], "hydra/launcher=submitit_local", "hydra.sweep.dir=sweep",

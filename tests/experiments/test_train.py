@@ -178,6 +178,7 @@ def test_another_config_in_the_same_folder_is_refused(done: Path, cache: Path) -
         run(compose_train(*small(cache, "seed=3")), done, [])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(done: Path, cache: Path, tmp_path: Path) -> None:
     run(compose_train(*small(cache, "baselines=none")), tmp_path, [])
     mine = [r for r in rows(done) if r["algorithm"] == "maml"]
@@ -190,6 +191,7 @@ def command(folder: Path, cache: Path, *overrides: str) -> list[str]:
             "trainer.enable_progress_bar=false", *overrides]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_and_gets_the_same_result(cache: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     small_run = ("baselines=none", "dataset.steps_per_epoch=6", "callbacks.pictures.every_epochs=100")
@@ -242,6 +244,7 @@ def test_help_lists_every_choice() -> None:
         assert word in result.stdout
 
 
+@pytest.mark.slow
 def test_folder_corpus_with_bad_files(tmp_path: Path) -> None:
     """Sound and unsound files of four speakers: the bad ones are skipped by name, the rest trains."""
     noise = np.random.default_rng(0)
@@ -267,6 +270,7 @@ def test_folder_corpus_with_bad_files(tmp_path: Path) -> None:
     assert {r["convention"] for r in rows(folder) if r["metric"] == "mcd"} == {"aligned24"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "FSDD").is_dir(), reason=f"no FSDD in {DATA}; set METAVOX_TEST_DATA")
 def test_real_digits(tmp_path: Path) -> None:
     overrides = [o for o in SMALL if "voices" not in o and "sentences" not in o and "split" not in o]
@@ -298,6 +302,7 @@ def test_a_full_disk_or_a_closed_folder_is_one_sentence(cache: Path, tmp_path: P
         run(compose_train(*small(cache)), tmp_path / "file" / "run", [])
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(cache: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path / "run", cache, "baselines=none", "dataset.steps_per_epoch=200"),
@@ -331,6 +336,7 @@ def test_what_would_fail_late_fails_before_any_work(
         run(compose_train(*small(cache, override)), tmp_path, [])
 
 
+@pytest.mark.slow
 def test_one_run_is_tested_at_every_k_on_the_same_tasks(cache: Path, tmp_path: Path) -> None:
     """A grid changes nothing in training: K = 2 gives what a run without it gives, where the query is the same."""
     run(compose_train(*small(cache, "baselines=none", "evaluation.shots=[1,2,4]", "evaluation.auto_steps=true")),

@@ -108,6 +108,7 @@ class _Sources(HTMLParser):
         self.found += [(tag, value or "") for name, value in attributes if name in ("src", "href")]
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_other_file(tmp_path: Path, report: Report) -> None:
     run = folder(tmp_path / "run", *grid(), choices={"algorithm": "meta_sgd"}, dataset={"shots": 5})
     (run / "overrides.yaml").write_text("- seed=0\n- lr=1\n")
@@ -156,6 +157,7 @@ def test_scores_beside_a_recording_are_those_it_was_made_with(tmp_path: Path) ->
     assert scores_of(results, run, "copy-synthesis", "a to b", ["mcd/sprocket24"]) == {"mcd/sprocket24": 1}
 
 
+@pytest.mark.slow
 def test_odd_names_and_folders_are_no_reason_to_fail(tmp_path: Path, report: Report) -> None:
     odd = "x$^{$_" + os.fsdecode(b"\xe9") + "|[*]" + "y" * 180
     rows = [row(algorithm=a, target=t, steps=s) for a in (odd, "joint") for t in "bcd" for s in (0, 5)]
@@ -196,6 +198,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, report: Report, monkeypatch
     assert status == 2 and re.fullmatch(r"cannot write .*table\.md: No space left on device; .*\n", err)
 
 
+@pytest.mark.slow
 def test_the_same_runs_write_the_same_bytes(tmp_path: Path, report: Report) -> None:
     run = folder(tmp_path / "run", *grid(), dataset={"shots": 5})
     for out in ("one", "two"):

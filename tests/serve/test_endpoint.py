@@ -45,6 +45,7 @@ def test_the_client_gets_the_sound_of_the_public_face(client: openai.OpenAI, stu
     np.testing.assert_allclose(wave, np.clip(expected, -1, 1), atol=2 / 32767)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mp3", "opus", "flac", "aac"])
 def test_formats_are_what_they_say(client: openai.OpenAI, kind: str) -> None:
     if kind == "aac" and not shutil.which("ffmpeg"):
@@ -94,6 +95,7 @@ def test_server_sent_events_hold_the_same_sound(server: Server) -> None:
     assert b"".join(base64.b64decode(e["audio"]) for e in events[:-1]) == plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [0.25, 2.0, 4.0])
 def test_speed(client: openai.OpenAI, speed: float) -> None:
     def spoken(factor: float) -> bytes:

@@ -39,6 +39,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_reports_its_pairs(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         run(compose_train(*SMALL, f"cache={cache}", "baselines=none", "algorithm=ridge"), tmp_path, [])
@@ -54,6 +55,7 @@ def test_a_run_reports_its_pairs(cache: Path, tmp_path: Path, caplog: pytest.Log
     assert "pairs for train: 2 x 2 voices, 12 utterance pairs" in caplog.text
 
 
+@pytest.mark.slow
 def test_phones_are_labelled_once_and_pair_alike(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pocketsphinx")
     small = [*SMALL, f"cache={cache}", "dataset.queries=1", "dataset.shots=1"]
@@ -72,6 +74,7 @@ def test_phones_are_labelled_once_and_pair_alike(cache: Path, tmp_path: Path, mo
     assert prepared()["train"]["same_phone"] < 0.9
 
 
+@pytest.mark.slow
 def test_speech_that_cannot_be_aligned_is_skipped_by_name(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

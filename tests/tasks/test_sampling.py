@@ -4,6 +4,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from metavox.tasks.augment import VoiceAugment
@@ -45,6 +46,7 @@ def test_a_resident_store_gives_the_same_batches() -> None:
         assert all(torch.equal(a, b) for a, b in zip(part, own, strict=True))
 
 
+@pytest.mark.slow
 def test_nothing_of_the_store_is_kept_or_read_but_the_rows_of_a_batch(tmp_path: Path) -> None:
     """A store of 4 TB, none of it on disk: memory and reading follow the batch, not the store."""
     path, count = tmp_path / "spectrum.bin", 40_000_000_000

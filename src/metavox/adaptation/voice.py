@@ -185,6 +185,7 @@ class Voice:
     def __init__(self, stored: StoredVoice, run: Run, name: str, report: Report | None = None) -> None:
         self.stored, self.run, self.name, self.report = stored, run, name, report or Report()
         self.gv = GV(1.0)
+        self._measured: tuple[TTS, F0Statistics] | None = None  # the voice whose sentences were read, and their pitch
         self.language = str(stored.provenance.get("language", "en-us"))
         self.vocoder: Vocoder | None = vocoder_of({}, run.features)
         self.report.run = {"run": str(run.checkpoint.path), "algorithm": type(run.checkpoint.algorithm).__name__}
@@ -263,8 +264,10 @@ class Voice:
         """The pitch of the text-to-speech voice: kept in the voice where that was its source, else of sentences."""
         if self.stored.provenance.get("tts") == plain_tts(self.tts):
             return F0Statistics(**self.stored.provenance["source_pitch"])
-        spoken = SpokenSource(self.tts, self.language, self.run.features)
-        return F0Statistics.of(said.frames.f0 for said in spoken.read_on())
+        if self._measured is None or self._measured[0] is not self.tts:
+            spoken = SpokenSource(self.tts, self.language, self.run.features)
+            self._measured = self.tts, F0Statistics.of(said.frames.f0 for said in spoken.read_on())
+        return self._measured[1]
 
     def translate(
         self, recording: str | Path, target: str, output: str | Path, *, source: str | None = None,
