@@ -93,14 +93,12 @@ def main() -> None:
     run = metavox.load_run(args.run)
     found = table(run, args.folder)
     speakers = len(found["natural"]["secs"])
-    print(f"# Voices made with `{args.run}`\n")
     print(
-        f"By `python -m benchmarks.voices {args.run} DIR`: {speakers} speakers of {args.folder.name}, {SHOTS} recordings each"
+        f"# Voices made with `{args.run}`\n\nBy `python -m benchmarks.voices {args.run} DIR`: {speakers} speakers of "
+        f"{args.folder.name}, {SHOTS} recordings\neach to adapt on, up to {SENTENCES} other sentences each. Means over "
+        "speakers and 95 % intervals (bootstrap).\nWord errors by Whisper tiny.en, which errs on the people's own "
+        "recordings too.\n"
     )
-    print(
-        f"to adapt on, up to {SENTENCES} other sentences each. Means over speakers and 95 % intervals (bootstrap). Word errors by"
-    )
-    print("Whisper tiny.en, as it errs on the people's own recordings too.\n")
     print("| | " + " | ".join(COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
     for row, name in ROWS.items():
         cells = [summarise(found[row][column]) for column in COLUMNS]
