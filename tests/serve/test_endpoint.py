@@ -15,8 +15,9 @@ import pytest
 import soundfile
 import soxr
 
+from metavox.errors import MetavoxError
 from metavox.serve.encoding import PCM_RATE
-from metavox.serve.studio import Studio
+from metavox.serve.studio import WAITING, Studio
 from metavox.version import __version__
 from serving import TEXTS, Server
 
@@ -194,6 +195,43 @@ def test_enrolment_from_upload_to_deletion(empty: Server, recordings: list[Path]
     assert not list((tmp_path / "voices").iterdir())
     assert empty.http.delete("/v1/audio/voices/Ana María 声").status_code == 404
     assert ask(empty, voice="Ana María 声")[0] == 400
+
+
+def test_of_forty_uploads_at_once_as_many_wait_as_may_and_the_others_are_told(
+    empty: Server, recordings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned_away = threading.Semaphore(0)
+
+    def make(*_: object) -> None:
+        for _ in range(40 - WAITING):
+            turned_away.acquire(timeout=30)
+        turned_away.release(40)
+        raise MetavoxError("not made, this is a test")
+
+    monkeypatch.setattr(empty.studio, "_make", make)
+
+    def send(number: int) -> int:
+        files = [("files", (recordings[0].name, recordings[0].read_bytes()))]
+        form = {"name": f"voice {number}", "consent": "yes"}
+        answer = empty.http.post("/v1/audio/voices", data=form, files=files, timeout=60)
+        assert answer.json()["error"]["message"]
+        if answer.status_code == 429:
+            turned_away.release()
+        return answer.status_code
+
+    with ThreadPoolExecutor(40) as pool:
+        codes = list(pool.map(send, range(40)))
+    assert codes.count(400) == WAITING and codes.count(429) == 40 - WAITING
+    assert not empty.studio.library.names()
+
+
+def test_a_text_in_another_script_is_spoken_with_a_warning(server: Server) -> None:
+    plain, doubtful = (
+        server.http.post("/v1/audio/speech", json={"voice": "Zoë", "input": text, "response_format": "wav"})
+        for text in ("Hello.", "Привет, мир.")
+    )
+    assert plain.status_code == doubtful.status_code == 200
+    assert "x-warning" not in plain.headers and "Cyrillic" in doubtful.headers["x-warning"]
 
 
 @pytest.mark.parametrize(

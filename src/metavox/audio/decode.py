@@ -17,6 +17,8 @@ import soxr
 from metavox.audio.containers import flac_streams, mp3_frames, mp3_whole, ogg_streams, riff_streams, sample_bytes
 from metavox.errors import AudioError
 
+OFFSET = 0.1
+"""Of the standard deviation; the means of 288 sentences by espeak-ng lie within 0.073 of theirs without any offset."""
 SUFFIXES = frozenset(
     (
         ".wav",
@@ -255,7 +257,7 @@ def one_channel(samples: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
             if powers.min() > 0.01 * powers.max():
                 notes.append(f"{name}: its channels are of opposite phase and cancel; one of them was taken")
     offset = float(wave.mean(dtype=np.float64))
-    if np.isfinite(offset) and abs(offset) > max(5e-3, 0.05 * wave.std(dtype=np.float64)):
+    if np.isfinite(offset) and abs(offset) > max(5e-3, OFFSET * wave.std(dtype=np.float64)):
         wave = wave - np.float32(offset)
     return wave, notes
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from metavox.adaptation.script import script_warning
 from metavox.audio.files import FFMPEG, SUFFIXES
 from metavox.audio.synthetic import headers
 from metavox.errors import AudioError, ConfigError, MetavoxError
@@ -99,6 +100,8 @@ async def speak(studio: Studio, asked: SpeechRequest) -> Response:
     except NoSuchVoiceError as error:
         raise ConfigError(str(error)) from None  # 400: the request is wrong, the address is not
     said = headers(name) | ({"X-Ignored": "instructions"} if asked.instructions else {})
+    if doubt := script_warning(asked.input, asked.language or studio.library.load(name).language):
+        said["X-Warning"] = doubt
     if asked.stream_format == "sse":
         return StreamingResponse(
             events(encoded(first, waves, kind, name)), headers=said, media_type="text/event-stream"
