@@ -95,7 +95,8 @@ def main() -> None:
     speakers = len(found["natural"]["secs"])
     print(
         f"# Voices made with `{args.run}`\n\nBy `python -m benchmarks.voices {args.run} DIR`: {speakers} speakers of "
-        f"{args.folder.name}, {SHOTS} recordings each\nwith their transcripts to adapt on, up to {SENTENCES} other sentences each. Means over "
+        f"{args.folder.name}, {SHOTS} recordings each\nwith their transcripts to adapt on, up to {SENTENCES} other "
+        "sentences each. Means over "
         "speakers and 95 % intervals (bootstrap).\nWord errors by Whisper tiny.en, which errs on the people's own "
         "recordings too.\n"
     )
