@@ -153,7 +153,7 @@ def describe(name: str, voice: Voice) -> Entry:
     known = voice.stored.provenance
     likeness = (row["to target"] for row in known.get("similarity", []) if row["speech"] == "output")
     return Entry(
-        name, str(known.get("date", "")), sum(recording["seconds"] for recording in known.get("target", [])),
+        name, str(known.get("date", "")), round(sum(r["seconds"] for r in known.get("target", [])), 2),
         next(likeness, None), known.get("consent"), voice.report.verdict, tuple(voice.report.warnings),
     )  # fmt: skip
 
