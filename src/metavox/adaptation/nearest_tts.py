@@ -39,7 +39,7 @@ def nearest_tts(
 ) -> NearestTTS:
     """The voice nearest in pitch; of the `CLOSEST`, the nearest in mean `spectrum` [D] where that is given."""
     if len(voices) == 1:
-        return NearestTTS(voices[0], f"{spoken_by(voices[0])}, the only one that the run was trained with")
+        return NearestTTS(voices[0], f"{spoken_by(voices[0])}, the only one here that the run was trained with")
     text = " ".join(corpus_sentences()[0].split()[:WORDS])
     said = {voice: SpokenSource(voice, "", features).say(text, voice.name, own_language=True) for voice in voices}
     pitch = {voice: F0Statistics.of([s.frames.f0]).median for voice, s in said.items()}
