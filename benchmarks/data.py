@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from metavox.features.ragged import ArrayLog
-from metavox.tasks.episodes import EpisodeSampler, TaskTable, resident
+from metavox.tasks.episodes import EpisodeSampler, PairedFrames, TaskTable, resident
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.settings import EpisodeShape
 
 UTTERANCES, SPEAKERS, HOURS, HOP = 281_241, 2_338, 1000, 0.005
 DIM, MAPPED = 25, slice(1, 25)
@@ -69,7 +70,7 @@ def rate(sampler: EpisodeSampler, seconds: float) -> float:
         while (spent := time.process_time() - start) < seconds / 3:
             sampler.batch(number)
             number += 1
-        best = max(best, (number - first) * sampler.tasks / spent)
+        best = max(best, (number - first) * sampler.shape.meta_batch / spent)
     return best
 
 
@@ -77,13 +78,13 @@ def speed(folder: Path, seconds: float) -> None:
     """A store that lies in memory, as most do after an epoch."""
     spectrum = np.random.default_rng(0).standard_normal((REAL, DIM)).astype(np.float32)
     rows, tasks = paired(folder, REAL), table(3600, 60, REAL // 3600)
-    whole = resident(spectrum, MAPPED, SAME, "cpu")
+    frames, whole = PairedFrames(spectrum, rows, MAPPED, SAME), resident(spectrum, MAPPED, SAME, "cpu")
     print("tasks a second, one core          | frames of a task | from the map | resident, normalised")
     for pairs, (shots, queries) in (("5 pairs", (3, 2)), ("5 + 3 pairs", (5, 3)), ("5 + 5 pairs", (5, 5))):
         for size in (16, 64):
-            sizes = (size, shots, queries, 64, 0)
-            mapped = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, *sizes)
-            own = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, *sizes, resident=whole)
+            shape = EpisodeShape(shots, queries, 64, size)
+            mapped = EpisodeSampler(tasks, frames, shape, seed=0)
+            own = EpisodeSampler(tasks, frames, shape, seed=0, resident=whole)
             text = f"{pairs:12} meta-batches of {size:3}  | {f'{shots + queries} x 64':>16}"
             print(f"{text} | {rate(mapped, seconds):12,.0f} | {rate(own, seconds):12,.0f}")
 
@@ -96,7 +97,8 @@ def size(folder: Path, shares: Sequence[float]) -> None:
         spectrum, rows = sparse(folder, frames), paired(folder, frames)
         tasks = table(utterances, int(SPEAKERS * share), LENGTH)
         own = sum(a.nbytes for a in vars(tasks).values())
-        sampler, before = EpisodeSampler(tasks, spectrum, rows, MAPPED, SAME, 16, 5, 5, 64, 0), memory()
+        store = PairedFrames(spectrum, rows, MAPPED, SAME)
+        sampler, before = EpisodeSampler(tasks, store, EpisodeShape(5, 5, 64, 16), seed=0), memory()
         for number in range(200):
             sampler.batch(number)
         text = f"{HOURS * share:15,.0f} | {utterances:10,} | {own / 1e6:18.2f}"

@@ -11,6 +11,7 @@ import math
 import os
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -177,7 +178,10 @@ def arguments_of(target: str, where: str) -> Arguments:
     except (NameError, TypeError):  # types that are only imported for a type checker
         hints = {}
     rest = next((hints.get(p.name, Any) for p in parameters if p.kind is p.VAR_KEYWORD), None)
-    named = (p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for group in getattr(made, "flat", ()):  # see metavox.tasks.settings
+        hints |= get_type_hints(group)
+        named += [field.name for field in fields(group)]
     return Arguments({name: hints.get(name, Any) for name in named}, rest)
 
 

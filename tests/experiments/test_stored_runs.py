@@ -34,6 +34,8 @@ def config() -> Any:
         ("scheduler", {"_target_": "builtins.exec", "_partial_": True}),
         ("trainer.plugins", [{"_target_": "os.system", "command": "touch CANARY"}]),
         ("cache", "${oc.create:{a: 1}}"),
+        ("dataset.shots", "five"),
+        ("dataset.workers", {"more": 1}),
         ("evaluation.steps", ["${oc.env:HOME}"]),
         ("logger.csv.name", "../../CANARY"),
         ("callbacks.checkpoint.filename", "/CANARY"),

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from metavox.tasks.augment import VoiceAugment
-from metavox.tasks.episodes import EpisodeSampler, TaskTable, resident
+from metavox.tasks.episodes import EpisodeSampler, PairedFrames, TaskTable, resident
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.settings import EpisodeShape
 
 SCALED = Normaliser([1, 2, 3], [0.5, 1, 2])
 
@@ -21,7 +22,8 @@ def sampler_of(fold: int = -1) -> EpisodeSampler:
     spans = list(zip([0, *stops[:-1]], stops, strict=True))
     table = TaskTable.of([spans[i : i + 12] for i in (0, 12, 24)], [[i % 2 if fold > 0 else -1 for i in range(12)]] * 3)
     rows = np.stack([rng.permutation(stops[-1]) for _ in range(2)], axis=1)
-    return EpisodeSampler(table, spectrum(stops[-1]), rows, slice(1, 4), SCALED, 8, 4, 3, 16, seed=0)
+    frames = PairedFrames(spectrum(stops[-1]), rows, slice(1, 4), SCALED)
+    return EpisodeSampler(table, frames, EpisodeShape(4, 3, 16, meta_batch=8), seed=0)
 
 
 def spectrum(rows: int) -> np.ndarray:
@@ -57,9 +59,9 @@ def test_nothing_of_the_store_is_kept_or_read_but_the_rows_of_a_batch(tmp_path: 
     table = TaskTable.of([[(i * 100, i * 100 + 100) for i in range(50)]], [[-1] * 50])
     one = Normaliser(np.zeros(24), np.ones(24))
     tracemalloc.start()
-    sampler = EpisodeSampler(table, spectrum, rows, slice(1, 25), one, 8, 5, 5, 64, 0)
+    frames = PairedFrames(spectrum, rows, slice(1, 25), one)
+    sampler = EpisodeSampler(table, frames, EpisodeShape(5, 5, 64, meta_batch=8), 0)
     batch = sampler.batch(0)
-    frames = 8 * 10 * 64
-    assert tracemalloc.get_traced_memory()[1] < 8 * frames * 24 * 4
+    assert tracemalloc.get_traced_memory()[1] < 8 * (8 * 10 * 64) * 24 * 4
     tracemalloc.stop()
     assert batch.support.x.shape == (8, 5, 64, 24) and not batch.query.y.any()

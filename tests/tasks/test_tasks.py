@@ -15,9 +15,10 @@ from metavox.pairing.base import Alignment, SpeakerPair
 from metavox.pairing.parallel import Parallel
 from metavox.tasks.alignments import Alignments, align_spectra, speech_frames
 from metavox.tasks.augment import VoiceAugment
-from metavox.tasks.episodes import EpisodeInfo, EpisodeSampler, TaskTable, pad
+from metavox.tasks.episodes import EpisodeInfo, EpisodeSampler, PairedFrames, TaskTable, pad
 from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.settings import EpisodeShape
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_speech
 
@@ -96,10 +97,9 @@ class TestSampler:
         folds = [[-1 if fold is None else i % 2 for i in range(len(t))] for t in tasks]
         rows = np.stack([np.arange(stops[-1]), np.arange(stops[-1]) + stops[-1]], axis=1)
         spectrum = np.concatenate([np.arange(stops[-1]), np.arange(stops[-1]) + 0.5])[:, None].repeat(3, 1)
-        sizes = {"tasks": 8, "shots": 4, "queries": 3, "frames": 16, "seed": 0} | changes
-        table = TaskTable.of(tasks, folds)
-        same = Normaliser([0, 0], [1, 1])
-        return EpisodeSampler(table, spectrum.astype("f4"), rows, slice(1, 3), same, **sizes)
+        shape = EpisodeShape.of({"meta_batch": 8, "shots": 4, "queries": 3, "frames": 16} | changes)
+        frames = PairedFrames(spectrum.astype("f4"), rows, slice(1, 3), Normaliser([0, 0], [1, 1]))
+        return EpisodeSampler(TaskTable.of(tasks, folds), frames, shape, changes.get("seed", 0))
 
     def test_source_and_target_rows_belong_together_in_order(self) -> None:
         batch = self.sampler().batch(0)

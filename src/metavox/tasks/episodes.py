@@ -13,6 +13,7 @@ from metavox.corpora.utterance import Utterance
 from metavox.tasks.augment import VoiceAugment
 from metavox.tasks.batch import Pairs, TaskBatch
 from metavox.tasks.normaliser import Normaliser
+from metavox.tasks.settings import EpisodeShape
 
 UtterancePair = tuple[Utterance, Utterance]
 AlignedPair = tuple[np.ndarray, np.ndarray]
@@ -79,57 +80,64 @@ class TaskTable:
         return cls(np.cumsum(count) - count, count, spans[:, 0], spans[:, 1] - spans[:, 0], fold)
 
 
-class EpisodeSampler:
-    """Draws meta-batches of dense segments from a TaskTable.
+class PairedFrames(NamedTuple):
+    """What episodes are gathered from. `spectrum` [N, D] and `rows` [M, 2], the source and the target row of every
+    aligned frame, are memory-mapped; the network sees `columns` of the spectrum, as `normaliser` scales them."""
 
-    `spectrum` [rows, D] and `rows` [M, 2] are memory-mapped; nothing of them is kept. Batch i depends on `seed` and i
-    alone, so that a resumed run sees what an uninterrupted one would have seen. What `resident` has put on a device
-    takes the place of `spectrum`: the same batches, gathered there.
+    spectrum: np.ndarray
+    rows: np.ndarray
+    columns: slice
+    normaliser: Normaliser
+
+
+class EpisodeSampler:
+    """Draws meta-batches of dense segments from a TaskTable; keeps nothing of `frames`.
+
+    Batch i depends on `seed` and i alone, so that a resumed run sees what an uninterrupted one would have seen. What
+    `resident` has put on a device takes the place of the spectrum: the same batches, gathered there.
     """
 
     def __init__(
-        self, table: TaskTable, spectrum: np.ndarray, rows: np.ndarray, columns: slice, normaliser: Normaliser,
-        tasks: int, shots: int, queries: int, frames: int, seed: int, augment: VoiceAugment | None = None,
-        resident: Tensor | None = None,
+        self, table: TaskTable, frames: PairedFrames, shape: EpisodeShape, seed: int,
+        augment: VoiceAugment | None = None, resident: Tensor | None = None,
     ) -> None:  # fmt: skip
-        self.table, self.rows, self.resident = table, pack(rows), resident
-        self.spectrum, self.kind = pack(spectrum[:, columns]), spectrum.dtype
-        self.normaliser, self.tasks, self.shots, self.queries = normaliser, tasks, shots, queries
-        self.frames, self.seed, self.augment = frames, seed, augment
+        self.table, self.shape, self.seed, self.augment, self.resident = table, shape, seed, augment, resident
+        self.rows, self.normaliser = pack(frames.rows), frames.normaliser
+        self.spectrum, self.kind = pack(frames.spectrum[:, frames.columns]), frames.spectrum.dtype
         # of a whole segment [T, D]: in place and in long runs, this is several times as fast as a frame at a time
-        own = (normaliser.mean, normaliser.scale)
-        self.mean, self.scale = (torch.from_numpy(v).repeat(frames, 1) for v in own)
+        own = (self.normaliser.mean, self.normaliser.scale)
+        self.mean, self.scale = (torch.from_numpy(v).repeat(shape.frames, 1) for v in own)
 
     def batch(self, index: int, share: slice = slice(None)) -> TaskBatch:
-        """Meta-batch number `index`: B = `tasks`, K = `shots` support and `queries` query pairs of T = `frames`.
-        `share` is the part of its tasks that is wanted, where several processes share one meta-batch."""
-        rng = np.random.default_rng([self.seed, index])
+        """Meta-batch number `index` [B, K, T, D]. `share` is the part of its tasks that is wanted, where several
+        processes share one meta-batch."""
+        rng, shots, frames = np.random.default_rng([self.seed, index]), self.shape.shots, self.shape.frames
         pairs = self._pairs(rng)  # [B, K + Q]
         start = rng.random(pairs.shape)
         pairs, start = pairs[share], start[share]
         length, offset = self.table.length[pairs], self.table.offset[pairs]
-        start = (start * np.maximum(length - self.frames + 1, 1)).astype(np.int64)
-        step = start[..., None] + np.arange(self.frames)  # [B, K + Q, T]
+        start = (start * np.maximum(length - frames + 1, 1)).astype(np.int64)
+        step = start[..., None] + np.arange(frames)  # [B, K + Q, T]
         mask = torch.from_numpy(step < length[..., None])
         rows = unpack(self.rows[offset[..., None] + np.minimum(step, length[..., None] - 1)], np.int64)  # [..., T, 2]
         x, y = (self._gather(rows[..., side], rng, share) for side in (0, 1))
         mask = mask.to(x.device)
         cut = lambda part: Pairs(x[:, part], y[:, part], mask[:, part])  # noqa: E731
-        return TaskBatch(cut(slice(0, self.shots)), cut(slice(self.shots, None)))
+        return TaskBatch(cut(slice(0, shots)), cut(slice(shots, None)))
 
     def _pairs(self, rng: np.random.Generator) -> np.ndarray:
         """[B, K + Q] distinct pairs of B tasks; support and query from different folds where there are folds."""
-        table = self.table
-        task = rng.integers(len(table.first), size=self.tasks)
+        table, shape = self.table, self.shape
+        task = rng.integers(len(table.first), size=shape.meta_batch)
         column = np.arange(table.count.max())
         pair = table.first[task, None] + np.minimum(column, table.count[task, None] - 1)
         key = rng.random(pair.shape) + 4.0 * (column >= table.count[task, None])
-        support_fold = rng.integers(2, size=(self.tasks, 1))
+        support_fold = rng.integers(2, size=(shape.meta_batch, 1))
         other = table.fold[pair] == 1 - support_fold
         order = np.argsort(key + 2.0 * other, axis=1)  # the fold of the support, the other one, what is not there
         inside = (column < table.count[task, None]) & ~other
-        query = np.where(other.any(1), inside.sum(1), self.shots)[:, None] + np.arange(self.queries)
-        chosen = np.concatenate([order[:, : self.shots], np.take_along_axis(order, query, axis=1)], axis=1)
+        query = np.where(other.any(1), inside.sum(1), shape.shots)[:, None] + np.arange(shape.queries)
+        chosen = np.concatenate([order[:, : shape.shots], np.take_along_axis(order, query, axis=1)], axis=1)
         return np.take_along_axis(pair, chosen, axis=1)
 
     def _gather(self, rows: np.ndarray, rng: np.random.Generator, share: slice) -> Tensor:
@@ -139,7 +147,7 @@ class EpisodeSampler:
             return self.resident.index_select(0, index).view(*rows.shape, -1)
         frames = unpack(self.spectrum[rows], self.kind)
         if self.augment:
-            frames = self.augment(frames, self.normaliser.scale, rng, self.tasks, share)
+            frames = self.augment(frames, self.normaliser.scale, rng, self.shape.meta_batch, share)
         return torch.from_numpy(frames).sub_(self.mean).div_(self.scale)
 
 

@@ -1,6 +1,6 @@
 """How many of everything: checked before any work is done."""
 
-from typing import Any
+from typing import Protocol
 
 from metavox.errors import ConfigError
 
@@ -12,7 +12,17 @@ def check_sizes(**sizes: object) -> None:
             raise ConfigError(f"dataset.{name} is {value}; it must be a whole number of at least 1")
 
 
-def share(tasks: int, trainer: Any) -> slice:
+class Processes(Protocol):
+    """Lightning's trainer: how many processes share a run, and which of them this is."""
+
+    @property
+    def world_size(self) -> int: ...
+
+    @property
+    def global_rank(self) -> int: ...
+
+
+def share(tasks: int, trainer: Processes | None) -> slice:
     """The tasks of every meta-batch that fall to this process of `trainer` (or None).
 
     Raises ConfigError unless each process gets equally many.

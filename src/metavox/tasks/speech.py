@@ -24,6 +24,7 @@ from metavox.tasks.episodes import (
     EpisodeInfo,
     Episodes,
     EpisodeSampler,
+    PairedFrames,
     TaskTable,
     UtterancePair,
     resident,
@@ -33,7 +34,8 @@ from metavox.tasks.fixed import batches, draw_episode
 from metavox.tasks.members import Members, members_of, recall_members
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.quality import Paired, table
-from metavox.tasks.sizes import check_sizes, share
+from metavox.tasks.settings import EpisodeShape, Preparation, Seeds, TaskCounts
+from metavox.tasks.sizes import share
 from metavox.tasks.split import SpeakerSplit
 from metavox.tasks.voices import enough_pairs, enough_speech, report_skipped
 
@@ -47,64 +49,39 @@ class SpeechTasks(TaskData):
 
     Args:
         corpus, features, pairing, split: what the tasks are made of.
-        cache: folder of the feature store.
-        shots: K support pairs of every task, in training and in validation.
+        asr: transcribes what has no transcript, and gives pieces theirs.
+        augment: makes training voices other voices, a new one for every task; None leaves them as they are.
         test_shots: the K at which the tests are made; None for `shots` alone. Supports are nested, the query is the
             same for every K, and a task that cannot serve them all is left out.
-        queries: query pairs of a training episode.
-        frames: T, length of a training segment in frames.
-        meta_batch: tasks of one outer step.
-        steps_per_epoch: outer steps between validations.
-        voice_pairs: at most this many (source, target) voices are drawn for training.
-        validation_tasks, test_tasks: at most this many fixed tasks; each is scored on up to `test_queries` utterances.
-        pieces: cut recordings into pieces of this many seconds (for corpora with one long recording a speaker).
-        asr: transcribes what has no transcript, and gives pieces theirs.
-        workers: processes for analysis and alignment; None for all cores.
-        phones: label phones for the report on the pairs, by English transcripts; a pairing may need them anyway.
-        augment: makes training voices other voices, a new one for every task; None leaves them as they are.
-        device_store: True keeps the frames on the training device and gathers there; "auto" does so on a GPU where
-            they take less than half of its free memory and nothing augments them; False reads the memory map.
-        seed: draws the training episodes.
-        data_seed: draws the voice pairs and the fixed tasks; None for `seed`.
-        settings: the corpus's own keys of the dataset config, which `corpus` has been built from.
+        keys: the fields of `flat`, as they stand in the dataset config; the corpus's own, beside them, are not read.
     """
 
+    flat = (EpisodeShape, TaskCounts, Seeds, Preparation)
+
     def __init__(
-        self, corpus: Corpus, features: Features, pairing: Pairing, split: SpeakerSplit, cache: str, shots: int = 5,
-        queries: int = 5, frames: int = 64, meta_batch: int = 16, steps_per_epoch: int = 100, voice_pairs: int = 60,
-        validation_tasks: int = 6, test_tasks: int = 12, test_queries: int = 3, pieces: float | None = None,
-        seed: int = 0, workers: int | None = None, test_shots: Sequence[int] | None = None,
-        augment: VoiceAugment | None = None, device_store: bool | str = "auto", phones: bool = False,
-        data_seed: int | None = None, asr: ASR | None = None, **settings: object,
+        self, corpus: Corpus, features: Features, pairing: Pairing, split: SpeakerSplit, asr: ASR | None = None,
+        augment: VoiceAugment | None = None, test_shots: Sequence[int] | None = None, **keys: object,
     ) -> None:  # fmt: skip
         super().__init__()
-        check_sizes(shots=shots, queries=queries, frames=frames, meta_batch=meta_batch, steps_per_epoch=steps_per_epoch,
-                    voice_pairs=voice_pairs, validation_tasks=validation_tasks, test_tasks=test_tasks,
-                    test_queries=test_queries)  # fmt: skip
+        self.shape, self.counts = EpisodeShape.of(keys), TaskCounts.of(keys)
+        self.seeds, self.preparation = Seeds.of(keys), Preparation.of(keys)
+        cache, pieces = Path(self.preparation.cache), self.preparation.pieces
         if asr:
-            corpus = Transcribed(corpus, asr, Path(cache) / "transcripts", pieces)
+            corpus = Transcribed(corpus, asr, cache / "transcripts", pieces)
         elif pieces is not None:
             corpus = Pieces(corpus, pieces)
-        self.corpus = corpus
-        self.features, self.pairing, self.split = features, pairing, split
-        self.shots, self.queries, self.frames, self.meta_batch = shots, queries, frames, meta_batch
-        self.steps_per_epoch, self.test_queries, self.seed, self.workers = steps_per_epoch, test_queries, seed, workers
-        self.data_seed = seed if data_seed is None else data_seed
-        self.augment, self.phones = augment, phones or pairing.labelled
+        self.corpus, self.features, self.pairing, self.split = corpus, features, pairing, split
+        self.augment, self.phones = augment, self.preparation.phones or pairing.labelled
         if augment:
             augment.prepare(features)
-        if device_store not in (True, False, "auto") or (device_store is True and augment):
-            raise ConfigError(
-                f"dataset.device_store is {device_store}; give false, auto or, without augment, true: what lies on the "
-                "device is not augmented"
-            )
-        self.device_store = device_store
+        if self.preparation.device_store is True and augment:
+            raise ConfigError("dataset.device_store is true, but what lies on the device is not augmented; give auto")
         self._resident: Tensor | None = None
-        self.grid = sorted({*(test_shots or [shots])})
-        self.depth = max(shots, *self.grid)
-        self.limits = {"train": voice_pairs, "validation": validation_tasks, "tuning": validation_tasks,
-                       "test": test_tasks}  # fmt: skip
-        self.store = FeatureStore(Path(cache) / "features", features)
+        self.shots, self.meta_batch = self.shape.shots, self.shape.meta_batch
+        self.steps_per_epoch = self.counts.steps_per_epoch
+        self.grid = sorted({*(test_shots or [self.shots])})
+        self.depth = max(self.shots, *self.grid)
+        self.store = FeatureStore(cache / "features", features)
         self.alignments = Alignments(self.store, pairing)
         self.episodes: dict[str, list[EpisodeInfo]] = {}
         self.members: Members = {}
@@ -153,10 +130,9 @@ class SpeechTasks(TaskData):
         if name != "train":
             shots = max(self._sizes(name))
             return shots + 1, f"{shots} shots and a query"
-        why = (
-            f"{self.shots} shots and {self.queries} queries{', each from its own half,' if self.pairing.pooled else ''}"
-        )
-        return (2 * max(self.shots, self.queries) if self.pairing.pooled else self.shots + self.queries), why
+        shots, queries, pooled = self.shots, self.shape.queries, self.pairing.pooled
+        why = f"{shots} shots and {queries} queries{', each from its own half,' if pooled else ''}"
+        return (2 * max(shots, queries) if pooled else shots + queries), why
 
     def _sizes(self, name: str) -> list[int]:
         """Every K at which the fixed tasks of this split are adapted."""
@@ -164,12 +140,13 @@ class SpeechTasks(TaskData):
 
     def _voices(self, utterances: list[Utterance], speakers: dict[str, list[str]], name: str) -> list[SpeakerPair]:
         """The voice pairs of a split, drawn among the speakers with utterances enough."""
+        limit, fixed = self.counts.of_split(name), name != "train"
         targets = enough_speech(utterances, speakers[name], _shown(name), *self._need(name))
         alone = len({u.speaker for u in targets}) == 1
-        from_train = name != "train" and (alone or self.split.sources == "train")
+        from_train = fixed and (alone or self.split.sources == "train")
         sources = enough_speech(utterances, speakers["train"], "train", *self._need(name)) if from_train else targets
         try:
-            return self.pairing.speaker_pairs(sources, targets, self.limits[name], self.data_seed, name != "train")
+            return self.pairing.speaker_pairs(sources, targets, limit, self.seeds.data, fixed)
         except MetavoxError as error:
             way_out = "; lower dataset.shots or dataset.queries to keep more speakers" if alone else ""
             raise MetavoxError(f"{_shown(name)} tasks: {error}{way_out}") from error
@@ -177,9 +154,9 @@ class SpeechTasks(TaskData):
     def _analyse(self, voices: dict[str, list[SpeakerPair]]) -> set[str]:
         """The ids of the utterances that can be used."""
         wanted = {u.id: u for found in voices.values() for voice in found for pair in voice.pairs for u in pair}
-        self.store.ensure(list(wanted.values()), self.workers)
+        self.store.ensure(list(wanted.values()), self.preparation.workers)
         kept, skipped = self.store.usable(list(wanted.values()))
-        unlabelled = self.alignments.labels.ensure(kept, self.workers) if self.phones else {}
+        unlabelled = self.alignments.labels.ensure(kept, self.preparation.workers) if self.phones else {}
         if self.pairing.labelled:
             skipped |= unlabelled
         report_skipped(skipped, len(wanted))
@@ -189,7 +166,7 @@ class SpeechTasks(TaskData):
         """Alignments of the training pairs, the table that episodes are drawn from, the normalisation."""
         groups = [self._groups(v.pairs, halves=True) for v in voices]
         flat = [g for task in groups for g in task]
-        self.alignments.ensure(flat, self.workers)
+        self.alignments.ensure(flat, self.preparation.workers)
         self.cost = float(np.mean([self.alignments.cost(g) for g in flat]))
         spans = [[s for g in task for s in self.alignments.spans(g)] for task in groups]
         folds = [[i if self.pairing.pooled else -1 for i, g in enumerate(task) for _ in g] for task in groups]
@@ -213,11 +190,11 @@ class SpeechTasks(TaskData):
         """Fixed episodes with the largest support, drawn by the seed: the same for every algorithm. A pooled pairing
         depends on the pool: its pairs are aligned for every size of the support."""
         infos = [
-            draw_episode(voice, max(sizes), self.test_queries, np.random.default_rng([self.data_seed, i]))
+            draw_episode(voice, max(sizes), self.counts.test_queries, np.random.default_rng([self.seeds.data, i]))
             for i, voice in enumerate(voices)
         ]
         parts = [part for e in infos for part in (*(e.at(shots).support for shots in sizes), e.query)]
-        self.alignments.ensure([g for part in parts for g in self._groups(part)], self.workers)
+        self.alignments.ensure([g for part in parts for g in self._groups(part)], self.preparation.workers)
         return infos
 
     # -- tensors ------------------------------------------------------------------------------------------------------
@@ -243,10 +220,8 @@ class SpeechTasks(TaskData):
 
     def train_dataloader(self) -> DataLoader:
         """The meta-batches of an epoch."""
-        sampler = EpisodeSampler(
-            self.table, self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser,
-            self.meta_batch, self.shots, self.queries, self.frames, self.seed, self.augment, self._on_device(),
-        )  # fmt: skip
+        frames = PairedFrames(self.store.array("spectrum"), self.alignments.rows, self.features.mapped, self.normaliser)
+        sampler = EpisodeSampler(self.table, frames, self.shape, self.seeds.seed, self.augment, self._on_device())
         part = share(self.meta_batch, self.trainer)
         return self.training_loader(lambda number: sampler.batch(number, part))
 
@@ -254,11 +229,11 @@ class SpeechTasks(TaskData):
         """The frames of the store on the training device, moved there once; None where they stay on disk."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         spectrum = self.store.array("spectrum")
-        if self.device_store == "auto":
+        if self.preparation.device_store == "auto":
             fits = device.type == "cuda" and spectrum.nbytes < torch.cuda.mem_get_info(device)[0] / 2
             wanted = self._resident is not None or (fits and not self.augment)
         else:
-            wanted = bool(self.device_store)
+            wanted = bool(self.preparation.device_store)
         if wanted and (self._resident is None or self._resident.device != device):
             self._resident = resident(spectrum, self.features.mapped, self.normaliser, device)
         return self._resident if wanted else None
