@@ -1,5 +1,6 @@
 """From a config node to an object; the one place that calls Hydra's instantiate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -8,7 +9,7 @@ from hydra.utils import instantiate
 from metavox.errors import ConfigError, MetavoxError
 
 
-def build(config: Any, **kwargs: Any) -> Any:
+def build(config: Mapping[str, Any], **kwargs: object) -> Any:
     """Instantiates `config._target_` with plain containers; `kwargs` are objects that no config can hold.
 
     Raises ConfigError with the cause in one sentence when the class refuses its arguments.

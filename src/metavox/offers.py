@@ -77,7 +77,7 @@ def _objects(root: Path, file: Path, at: Key) -> Iterator[tuple[Key, dict[str, A
         yield from _nodes(content, at)
 
 
-def _merged(root: Path, own: Path, entry: Any) -> Iterator[tuple[Key, Path]]:
+def _merged(root: Path, own: Path, entry: object) -> Iterator[tuple[Key, Path]]:
     """(key, file) of all that an entry of a defaults list may put below another key than that of the file's group:
     every file of the group, since any may be chosen."""
     text = next(iter(entry)) if isinstance(entry, dict) else str(entry)
@@ -92,7 +92,7 @@ def _merged(root: Path, own: Path, entry: Any) -> Iterator[tuple[Key, Path]]:
         yield from (((*key, *file.parent.relative_to(path).parts), file) for file in path.rglob("*.yaml"))
 
 
-def _nodes(node: Any, at: Key) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _nodes(node: object, at: Key) -> Iterator[tuple[Key, dict[str, Any]]]:
     if isinstance(node, dict):
         if isinstance(node.get("_target_"), str):
             yield at, node

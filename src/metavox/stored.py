@@ -58,7 +58,7 @@ class StoredConfig(NamedTuple):
             raise self._error((group,), "names no class; copy the file again, or train again")
         return _build(node, f"{self.file}: {group}", objects)
 
-    def _check_any(self, value: Any, key: Key, budget: list[int]) -> None:
+    def _check_any(self, value: object, key: Key, budget: list[int]) -> None:
         self._spend(key, budget)
         if type(value) is dict and "_target_" in value:
             self._check_object(value, key, budget)
@@ -91,7 +91,7 @@ class StoredConfig(NamedTuple):
             if offer is not None and not made and not fits(value, arguments.hints.get(name, Any)):
                 raise self._error((*key, name), f"is {short(value)}; {target} takes {arguments.shown(name)}")
 
-    def _check_plain(self, value: Any, key: Key, budget: list[int]) -> None:
+    def _check_plain(self, value: object, key: Key, budget: list[int]) -> None:
         self._spend(key, budget)
         if type(value) is dict:
             for name, child in value.items():
@@ -109,7 +109,7 @@ class StoredConfig(NamedTuple):
         if len(key) > DEEPEST or budget[0] < 0:
             raise self._error(key[:DEEPEST], "is nested too deeply or holds too many values")
 
-    def _name(self, name: Any, key: Key) -> str:
+    def _name(self, name: object, key: Key) -> str:
         """A key of a plain dict, as text. Raises ConfigError for what Hydra would obey."""
         text = str(name) if type(name) in (str, int) else ""
         if not text or len(text) > LONGEST or "${" in text or (text.startswith("_") and text.endswith("_")):
@@ -185,23 +185,23 @@ def arguments_of(target: str, where: str) -> Arguments:
     return Arguments({name: hints.get(name, Any) for name in named}, rest)
 
 
-def _wrong(value: Any, largest: int | None) -> str:
+def _wrong(value: object, largest: int | None) -> str:
     """Why a config may not hold this value; nothing where it may."""
     if type(value) is str:
         return "which a stored config may not hold" if "${" in value or len(value) > LONGEST else ""
     if type(value) is float and not math.isfinite(value):
         return "which is no number"
-    if type(value) in (int, float) and abs(value) > (largest or 2**63):
+    if isinstance(value, int | float) and abs(value) > (largest or 2**63):
         return f"a size above {largest or 2**63}"
     return "" if value is None or type(value) in (bool, int, float) else f"a {type(value).__name__}, no plain value"
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value as it is named to the user, however large it is."""
     return SHORT.repr(value)
 
 
-def fits(value: Any, hint: Any) -> bool:
+def fits(value: object, hint: object) -> bool:
     """Whether a plain value is of the type that a signature names; a list stands for any sequence."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint in (Any, object, inspect.Parameter.empty) or isinstance(hint, TypeVar):

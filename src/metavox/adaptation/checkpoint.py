@@ -93,7 +93,7 @@ def find_checkpoint(path: Path) -> Path:
     )
 
 
-def _check_content(file: Path, stored: Mapping[str, Any], weights: Any) -> None:
+def _check_content(file: Path, stored: Mapping[str, Any], weights: Mapping[object, object]) -> None:
     """Raises MetavoxError, naming the entry, for what no training has written."""
     check_schema(file, stored, SCHEMA, "metavox.")
     check_schema(file, stored, {"lrs_at": dict[int, dict[int, float]]}, "metavox.")

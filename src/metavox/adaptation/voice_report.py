@@ -109,7 +109,7 @@ def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[str]:
     return [*head, *("| " + " | ".join(_text(row.get(c)) for c in columns) + " |" for row in rows), ""]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):

@@ -152,12 +152,12 @@ def reference(path: Path, output: Path) -> Path:
     return output / "reference" / path.relative_to(output)
 
 
-def as_list(value: Any) -> list[str]:
+def as_list(value: object) -> list[str]:
     """One path or a list of paths; ~ is the home folder, which shells leave to us after an equals sign."""
     return [str(Path(str(v)).expanduser()) for v in (value if isinstance(value, list | ListConfig) else [value])]
 
 
-def name_of(target: Any) -> str:
+def name_of(target: object) -> str:
     """A name for the voice: that of the folder, or of the first recording; patterns have none of their own."""
     parts = Path(as_list(target)[0]).resolve().parts
     return next((Path(part).stem for part in reversed(parts[1:]) if not set("*?[") & set(part)), "target")

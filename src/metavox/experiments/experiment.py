@@ -85,7 +85,7 @@ class Experiment:
         }  # fmt: skip
 
 
-def build_optional(config: Any) -> Any:
+def build_optional(config: DictConfig | None) -> Any:
     """The object of a config group, None where the group is empty."""
     return build(config) if config else None
 

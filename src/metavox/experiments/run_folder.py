@@ -57,7 +57,7 @@ class RunFolder:
         write_whole(path / "environment.json", json.dumps(environment(self.config["seed"]), indent=2).encode())
         write_yaml(path / "config.yaml", self.config)
 
-    def _check_same(self, stored: Any) -> None:
+    def _check_same(self, stored: object) -> None:
         if changed := changed_settings(stored, self.config):
             raise ConfigError(
                 f"{self.path} holds a run with other settings ({', '.join(changed[:5])}); "
@@ -175,10 +175,10 @@ def note_failure(path: Path) -> Iterator[None]:
         raise
 
 
-def changed_settings(old: Any, new: Any) -> list[str]:
+def changed_settings(old: object, new: object) -> list[str]:
     """The settings in which two configs of plain values ask for different computations."""
-    old, new = comparable(flatten(old)), comparable(flatten(new))
-    return sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and not k.startswith(FREE))
+    was, now = comparable(flatten(old)), comparable(flatten(new))
+    return sorted(k for k in was.keys() | now.keys() if was.get(k) != now.get(k) and not k.startswith(FREE))
 
 
 def load_yaml(path: Path) -> DictConfig:
@@ -206,7 +206,7 @@ def _check_events(path: Path, text: str) -> None:
             raise MetavoxError(f"{path} holds aliases or too many levels, which metavox never writes; restore it")
 
 
-def write_yaml(path: Path, config: Any) -> None:
+def write_yaml(path: Path, config: object) -> None:
     """What `load_yaml` reads, with a last line that says that it is whole."""
     write_whole(path, f"{OmegaConf.to_yaml(config)}{END}".encode())
 

@@ -62,10 +62,12 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Lightning's own goes through the system's folder for temporary files: where that is another disk, a kill while it
     is copied leaves half a checkpoint, from which no run can go on."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Raises MetavoxError when `path` cannot be written."""
         save_plain(path, checkpoint)
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Without executing code. Raises MetavoxError for a file that is damaged."""
         return load_sealed(path, "a checkpoint of train.py")

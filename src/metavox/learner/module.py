@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -71,7 +72,8 @@ class MetaLearner(pl.LightningModule):
         self.rows: list[dict[str, Any]] = []
         self.auto_rows: list[dict[str, Any]] = []
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The outer optimiser and, where there is one, its schedule by steps."""
         optimizer = self.optimizer(p for p in self.algorithm.parameters() if p.requires_grad)
         if self.scheduler is None:
             return optimizer

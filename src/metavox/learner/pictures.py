@@ -1,7 +1,6 @@
 """What a person looks at and listens to in TensorBoard: adaptation curves, spectrograms, audio of fixed tasks."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -16,6 +15,7 @@ from metavox.features.world import World
 from metavox.learner.module import MetaLearner
 from metavox.learner.scorer import SpeechScorer
 from metavox.tasks.episodes import EpisodeInfo
+from metavox.tasks.speech import SpeechTasks
 
 
 class Pictures(pl.Callback):
@@ -40,7 +40,8 @@ class Pictures(pl.Callback):
         if self.folder is None or learner.scorer is None:
             return
         assert isinstance(learner.scorer, SpeechScorer)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SpeechTasks)
         for task in data.episodes["test"][: self.tasks]:
             info = task.at(data.shots)
             for name, wave in waves(info, converted(info, data, learner), learner.scorer).items():
@@ -52,7 +53,8 @@ class Pictures(pl.Callback):
         if learner.scorer is None:
             return
         assert isinstance(learner.scorer, SpeechScorer)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SpeechTasks)
         for info in data.episodes["validation"][: self.tasks]:
             tag, result = f"{info.source} to {info.target}", converted(info, data, learner)
             source, target = (data.store.frames(utterance) for utterance in info.query[0])
@@ -62,10 +64,10 @@ class Pictures(pl.Callback):
                 writer.add_audio(f"audio {tag}/{name}", wave[None].clip(-1, 1), step, data.features.rate)
 
 
-def converted(info: EpisodeInfo, data: Any, learner: MetaLearner) -> Frames:
+def converted(info: EpisodeInfo, data: SpeechTasks, learner: MetaLearner) -> Frames:
     """The first query source of a fixed task, converted after the algorithm's own number of inner steps."""
-    assert isinstance(learner.scorer, SpeechScorer)
     episodes = data.collate([info]).to(learner.device)
+    assert isinstance(learner.scorer, SpeechScorer) and episodes.sources is not None
     with torch.enable_grad():
         adapted = learner.algorithm.adapt(episodes.batch.support)
     y_hat = learner.algorithm.predict(adapted, episodes.sources).detach()[0]

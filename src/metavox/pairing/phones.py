@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,6 +35,13 @@ class Segment(NamedTuple):
     label: int
     start: float
     stop: float
+
+
+class Decoder(Protocol):
+    """Of PocketSphinx's decoder what the graph of words needs."""
+
+    def lookup_word(self, word: str) -> str | None:
+        """The phones of a word of its dictionary, with spaces between; None where it has no such word."""
 
 
 def pocketsphinx() -> ModuleType:
@@ -81,7 +88,7 @@ def _label(word: str) -> int:
     return PHONES.index(word[1:]) + 1 if word.startswith("_") else 0
 
 
-def _grammar(decoder: Any, words: Sequence[str]) -> tuple[list[Arc], int]:
+def _grammar(decoder: Decoder, words: Sequence[str]) -> tuple[list[Arc], int]:
     """The arcs of a graph of phones that says `words`, and its last state; the first is 0."""
     arcs: list[Arc] = [(0, 0, 1.0, "<sil>")]
     state, free = 0, 1
@@ -100,7 +107,7 @@ def _grammar(decoder: Any, words: Sequence[str]) -> tuple[list[Arc], int]:
     return arcs, state
 
 
-def _pronunciations(decoder: Any, word: str) -> Iterator[list[str]]:
+def _pronunciations(decoder: Decoder, word: str) -> Iterator[list[str]]:
     number = 1
     while found := decoder.lookup_word(word if number == 1 else f"{word}({number})"):
         yield found.split()

@@ -53,7 +53,7 @@ class Maker(NamedTuple):
     derived: frozenset[str] = frozenset()
 
 
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(config: object, prefix: str = "") -> dict[str, Any]:
     """Nested dicts -> {"a.b": value}; lists become text."""
     if not isinstance(config, dict):
         return {prefix: config if isinstance(config, bool | int | float | str) else str(config)}

@@ -4,11 +4,12 @@ Both sides share it, so that they stay in one space and a mapping that adds noth
 """
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
-Array = TypeVar("Array", bound=Any)
+Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 class Normaliser:
@@ -42,5 +43,5 @@ class Normaliser:
         return {"mean": [float(v) for v in self.mean], "scale": [float(v) for v in self.scale]}
 
     @staticmethod
-    def _like(values: np.ndarray, x: Any) -> Any:
+    def _like(values: np.ndarray, x: Array) -> Array:
         return values if isinstance(x, np.ndarray) else x.new_tensor(values)

@@ -1,6 +1,6 @@
 """Argos Translate: neural, offline once the package of a pair is installed (pip install -e ".[argos]")."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from metavox.errors import ConfigError, MetavoxError
 from metavox.translation.base import has_words
@@ -8,6 +8,12 @@ from metavox.translation.languages import base
 from metavox.translation.text import restore
 
 FETCH = "argospm update && argospm install translate-{0}_{1} (fetched from argos-net.com)"
+
+
+class Pair(Protocol):
+    """Argos' own object for two languages."""
+
+    def translate(self, text: str) -> str: ...
 
 
 class Argos:
@@ -43,7 +49,7 @@ class Argos:
         except Exception as error:  # its engines raise what they like, and fetch sentence models at the first use
             raise MetavoxError(f"Argos failed ({type(error).__name__}: {str(error)[:200]})") from error
 
-    def _pair(self, source: str, target: str) -> Any:
+    def _pair(self, source: str, target: str) -> Pair:
         """Argos' own object for two languages. Raises ConfigError with the package that brings it."""
         first, second = base(source), base(target)
         known = {language.code: language for language in self.engine.get_installed_languages()}

@@ -94,7 +94,7 @@ def _danger(file: Path, text: str, override: Override) -> str:
     return ""
 
 
-def _is_tame(value: Any) -> bool:
+def _is_tame(value: object) -> bool:
     """Whether a setting of a sweeper or launcher, whose keys and values become overrides in turn, names no class."""
     if isinstance(value, dict):
         return all(SETTING.fullmatch(str(name)) and _is_tame(child) for name, child in value.items())
@@ -103,7 +103,7 @@ def _is_tame(value: Any) -> bool:
     return not isinstance(value, str) or re.fullmatch(r"[\w ., +-]*", value) is not None
 
 
-def _values(value: Any) -> Iterator[Any]:
+def _values(value: object) -> Iterator[object]:
     """Every value that an override stands for, plain."""
     if isinstance(value, Sweep):
         yield from (plain for child in getattr(value, "list", None) or [] for plain in _values(child))
@@ -111,7 +111,8 @@ def _values(value: Any) -> Iterator[Any]:
         yield _plain(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
+    """The value without Hydra's marks of quotes."""
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, dict):

@@ -90,7 +90,7 @@ class Search:
 
     def sampler_of(self, number: int) -> BaseSampler:
         """The sampler for the trial of this number."""
-        found: BaseSampler = build({**self.sampler, "_partial_": True})(seed=(self.seed * 100_003 + number) % 2**32)
+        found: BaseSampler = build(dict(self.sampler, _partial_=True))(seed=(self.seed * 100_003 + number) % 2**32)
         return found
 
     def job(self, trial: FrozenTrial) -> Job:
