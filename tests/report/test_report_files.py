@@ -17,7 +17,7 @@ from metavox.audio.files import write
 from metavox.report.__main__ import conditions
 from metavox.report.audio import clips, scores_of
 from metavox.report.files import plots
-from metavox.report.formats import html, latex, latex_text, long_csv, markdown
+from metavox.report.formats import html, latex, latex_text, long_csv, markdown, text
 from metavox.report.page import players
 from metavox.report.plots import as_bytes, draw_lines, draw_speakers
 from metavox.report.results import find_runs, from_rows, read_results
@@ -53,6 +53,14 @@ def test_every_format_shows_the_best_and_what_is_significant(table: Table) -> No
     assert tex.count("{") == tex.count("}") and tex.count("$") % 2 == 0 and tex.isascii()
     assert r"\toprule" in tex and r"\midrule" in tex and r"\bottomrule" in tex
     assert "<b>11.5" in html(table) and "</b><sup>*</sup>" in html(table)
+
+
+def test_notes_call_rows_as_the_rows_are_called(table: Table) -> None:
+    lacking = make_table(from_rows(grid()[:-1]), Question(where={"shots": ["5"]}, against="joint"))
+    for shown in (markdown, latex, html):
+        assert "worse than Joint training" in shown(lacking) and "compare with Joint training" in shown(lacking)
+        assert "From scratch lacks scores" in shown(lacking)
+    assert "worse than joint" in text(lacking) and "scratch lacks scores" in text(lacking)
 
 
 def test_latex_escapes_what_would_not_compile() -> None:

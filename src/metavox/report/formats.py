@@ -144,16 +144,19 @@ def _named(table: Table) -> list[str]:
 
 
 def _notes(table: Table, best: str) -> list[str]:
-    """The notes; `best` says what marks the best mean."""
+    """The notes; `best` says what marks the best mean: on the screen, where rows go by their keys, a triangle."""
+    keys = best == "▸"
+    notes = [*(table.notes if keys else table.named_notes)]
     if not any(cell.best for _, _, cell in table.present()):
-        return [*table.notes]
+        return notes
     note = f"{best} best mean of a column"
     if any(cell.p and cell.p.adjusted < SIGNIFICANT for _, _, cell in table.present()):
+        against = str(table.against) if keys else names.value(table.axes[0], str(table.against))
         note += (
-            f"; * and † compare with {table.against} task by task, which is surer than two means: "
+            f"; * and † compare with {against} task by task, which is surer than two means: "
             "the best mean may have no *, and a row with * need not be the best"
         )
-    return [*table.notes, note]
+    return [*notes, note]
 
 
 def _cells(table: Table, row: str, style: Style) -> list[str]:

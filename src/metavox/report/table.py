@@ -1,7 +1,8 @@
 """Rows of results to a table of cells: means over speakers with intervals, paired tests, notes on what is missing."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +80,8 @@ class Table(NamedTuple):
     against: str | None
     notes: Sequence[str]
     minus: bool = False
+    named_notes: Sequence[str] = ()
+    """The notes with rows called as people call them."""
 
     @property
     def title(self) -> str:
@@ -122,7 +125,8 @@ def make_table(results: Results, question: Question) -> Table:
     fixed = fixed_settings(chosen, question)
     table = Table(what, fixed, rows, columns, cells, better, question.axes, against, notes)
     table = _marked(table) if against is not None else table
-    return _with_best(table)._replace(notes=[*_notes(table), *notes])
+    named = partial(names.value, question.axes[0])
+    return _with_best(table)._replace(notes=[*_notes(table, str), *notes], named_notes=[*_notes(table, named), *notes])
 
 
 def _scores(chosen: Results, question: Question) -> tuple[dict[tuple[str, str], Scores], list[str]]:
@@ -185,12 +189,12 @@ def _with_best(table: Table) -> Table:
     return table._replace(cells=cells)
 
 
-def _notes(table: Table) -> list[str]:
+def _notes(table: Table, name: Callable[[str], str]) -> list[str]:
     """n, and what some rows lack of it; what kind of interval it is; that a test cannot show anything."""
     real = [(r, c) for r, _, c in table.present() if r not in TOPLINES] or [(r, c) for r, _, c in table.present()]
     tasks, seeds = {t for _, c in real for t in c.scores}, sorted({s for _, c in real for s in c.seeds})
     speakers = len({target for _, target in tasks})
-    notes = [f"{len(tasks)} tasks of {speakers} speakers, {_seeds(seeds)}", *_missing(table, len(tasks))]
+    notes = [f"{len(tasks)} tasks of {speakers} speakers, {_seeds(seeds)}", *_missing(table, len(tasks), name)]
     if lost := sum(c.summary.diverged for _, c in real):
         notes.append(f"(n×) n tasks of a cell diverged and are left out of its mean; {lost} in all")
     spreads = {s: len(c.shared) for _, c in real if not np.isnan(s := c.seed_spread())}
@@ -203,13 +207,15 @@ def _notes(table: Table) -> list[str]:
     kind = "bootstrap" if bootstraps(speakers) else f"Student's t{few}"
     notes.append(f"± is half of a 95 % interval over speakers ({kind})" if speakers > 1 else "one speaker: no interval")
     if table.against is not None:
-        notes.append(f"* better, † worse than {table.against}: sign flips by speaker, p < 0.05 adjusted in each column")
+        notes.append(
+            f"* better, † worse than {name(table.against)}: sign flips by speaker, p < 0.05 adjusted in each column"
+        )
         if (least := 2 / 2**speakers) > 0.05:
             notes.append(f"with {speakers} speakers no difference can be significant (least p {least:.2g})")
     return notes
 
 
-def _missing(table: Table, tasks: int) -> list[str]:
+def _missing(table: Table, tasks: int, name: Callable[[str], str]) -> list[str]:
     """A sentence for each row that has fewer scores somewhere than others; metrics differ in what they can score."""
     most, places = dict[str, int](), [(r, k, c) for r, k, c in table.present() if r not in TOPLINES]
     place = lambda column: "" if table.axes[1] in BUDGET else column  # noqa: E731
@@ -220,7 +226,8 @@ def _missing(table: Table, tasks: int) -> list[str]:
         if _scored(cell) < most[place(column)]:
             fewest[row] = min(fewest.get(row, cell), cell, key=_scored)
     return [
-        f"{row} lacks scores: {len(cell.scores)} of {tasks} tasks, {_seeds(cell.seeds)}" for row, cell in fewest.items()
+        f"{name(row)} lacks scores: {len(cell.scores)} of {tasks} tasks, {_seeds(cell.seeds)}"
+        for row, cell in fewest.items()
     ]
 
 
