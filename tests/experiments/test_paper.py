@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,26 @@ def test_done_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.Monkey
     paper["methods"]["ridge"]["algorithm"]["strengths"] = [1.0]  # other settings, another cell
     run_paper(paper)
     assert ran == [("CNP", 5, 0), ("ridge", 5, 0)]
+
+
+@pytest.mark.parametrize("damage", [
+    lambda text: text[: len(text) // 2], lambda text: "[]", lambda text: '{"settings": {}, "rows": [{}]}',
+    lambda text: text.replace('"mean": ', '"mean": 1'), lambda text: text.replace('"n": 100', '"n": "a"'),
+])  # fmt: skip
+def test_a_damaged_cell_is_told_of_and_run_again(
+    damage: Callable[[str], str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paper = settings("sinusoid_family", tmp_path)
+    paper["scales"]["quick"] |= {"only": ["ridge"], "train_shots": [5], "seeds": 1}
+    run_paper(paper)
+    cell = tmp_path / "cells" / "ridge_5_0.json"
+    whole = cell.read_text()
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(whole)["rows"]]
+    cell.write_text(damage(whole))
+    assert cell.read_text() != whole
+    run_paper(paper)
+    assert "ridge_5_0.json is damaged; this cell is run again" in caplog.text
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(cell.read_text())["rows"]] == rows
 
 
 def test_values_that_nobody_saw_get_no_verdict(tmp_path: Path) -> None:

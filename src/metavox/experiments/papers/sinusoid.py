@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import hydra
 import torch
@@ -18,7 +19,7 @@ from metavox.algorithms.base import MetaAlgorithm
 from metavox.algorithms.loss import diverged
 from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError
-from metavox.experiments.papers.table import write_tables
+from metavox.experiments.papers.table import COLUMNS, write_tables
 from metavox.models.mlp import MLP
 from metavox.tasks.sinusoid import SinusoidTasks
 from metavox.workers import parallel_map
@@ -52,7 +53,9 @@ def run_paper(paper: Plain) -> Path:
     for cell, rows in zip(
         missing, parallel_map(run_cell, missing, len(missing), paper["name"], paper.get("workers")), strict=True
     ):
-        write_whole(_file(folder, cell), json.dumps({"settings": _identity(cell), "rows": rows}, indent=1).encode())
+        rows = json.loads(json.dumps(rows))  # as they are read again, from which the checksum is made
+        content = {"settings": _identity(cell), "rows": rows, "check": _check(rows)}
+        write_whole(_file(folder, cell), json.dumps(content, indent=1).encode())
     rows = [row for cell in cells for row in _rows(folder, cell)]
     write_tables(folder, settings, rows)
     return folder
@@ -71,10 +74,28 @@ def _identity(cell: Plain) -> dict[str, Any]:
 
 
 def _rows(folder: Path, cell: Plain) -> list[dict[str, Any]]:
-    """The rows of a finished cell; none if it has not been run with these settings."""
+    """The rows of a finished cell; none if it has not been run with these settings, or its file is damaged."""
     path = _file(folder, cell)
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"settings": None}
-    return found["rows"] if found["settings"] == _identity(cell) else []
+    if not path.exists():
+        return []
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        made_with, rows = found["settings"], found["rows"]
+        whole = found.get("check", _check(rows)) == _check(rows) and all(map(_is_row, rows))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        log.warning("%s is damaged; this cell is run again", path)
+        return []
+    return rows if made_with == _identity(cell) else []
+
+
+def _is_row(row: Any) -> bool:
+    return {*row} == {*COLUMNS} and all(name == "method" or type(row[name]) in (int, float) for name in COLUMNS)
+
+
+def _check(rows: Any) -> int:
+    return crc32(json.dumps(rows, sort_keys=True).encode())
 
 
 def run_cell(cell: Plain) -> list[dict[str, Any]]:
