@@ -6,7 +6,13 @@ python adapt.py voice=FOLDER/NAME.voice source=RECORDINGS output=FOLDER
 python adapt.py voice=FOLDER/NAME.voice source=RECORDINGS translate=es output=FOLDER
 """
 
+import signal
 import sys
+
+from metavox.interrupt import leave
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, leave)  # while what follows is imported; `launch` goes on from there
 
 import hydra
 from omegaconf import DictConfig

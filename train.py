@@ -4,7 +4,13 @@ python train.py
 python train.py dataset=librispeech dataset.root=DIR algorithm=reptile
 """
 
+import signal
 import sys
+
+from metavox.interrupt import leave
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, leave)  # while what follows is imported; `launch` goes on from there
 
 import hydra
 from omegaconf import DictConfig

@@ -4,6 +4,7 @@ import logging
 import os
 import runpy
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def train_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[TrainHere]:
     """train.py within this process, which has torch already: for what ends early."""
-    root = logging.getLogger()
+    root, interrupt = logging.getLogger(), signal.getsignal(signal.SIGINT)
     before, raising = root.handlers[:], logging.raiseExceptions
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # train.py sets it
 
@@ -76,3 +77,4 @@ def train_here(
     for handler in set(root.handlers) - set(before):
         handler.close()
     root.handlers, logging.raiseExceptions = before, raising
+    signal.signal(signal.SIGINT, interrupt)

@@ -26,3 +26,11 @@ def test_no_command_holds_a_bare_pattern(path: Path) -> None:
 def test_a_bare_pattern_is_found() -> None:
     assert commands("x `python train.py a=[1]` y") == ["python train.py a=[1]"]
     assert "[" not in "".join(commands("    python train.py 'a=[1]' \\\n        \"b=['x']\"  # and c=[2]"))
+
+
+def test_the_tests_that_the_matrix_names_are_there() -> None:
+    """`test_name`, or `test_beginning_...`."""
+    own = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("test_*.py")))
+    named = set(re.findall(r"`(test_\w+)(?:\.\.\.)?`", (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")))
+    assert len(named) > 10
+    assert not [name for name in sorted(named) if f"def {name}" not in own]

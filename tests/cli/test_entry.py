@@ -4,9 +4,11 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from helpers import ROOT
 from metavox.cli import entry
 from metavox.cli.entry import launch
 
@@ -20,6 +22,16 @@ launch(lambda: os.kill(os.getpid(), signal.SIGINT), "train")
 
 def test_an_interrupt_before_any_work_is_one_word() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("program", ["train.py", "adapt.py"])
+def test_an_interrupt_while_hydra_is_imported_is_one_word(program: str, tmp_path: Path) -> None:
+    (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / program], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])},
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 

@@ -11,11 +11,13 @@ import pytest
 import pytorch_lightning as pl
 import soundfile
 import torch
+from omegaconf import OmegaConf
 
 from helpers import SMALL, compose_train
+from metavox.cli.entry import resume_arguments
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.experiment import Experiment
-from metavox.experiments.run_folder import changed_settings
+from metavox.experiments.run_folder import changed_settings, load_config, moved_to
 from metavox.experiments.summary import diverged_algorithms
 from metavox.experiments.sweeps.jobs import has_diverged
 from metavox.experiments.train import run
@@ -150,6 +152,7 @@ def test_the_split_is_that_of_the_run_when_its_corpus_changes(tmp_path: Path, mo
     with interrupted(monkeypatch, 1):
         run(config, tmp_path / "cut", [])
     voices(tmp_path / "corpus", "ab")
+    shutil.copy(tmp_path / "corpus/c/0.wav", tmp_path / "corpus/c/9.wav")
     run(config, tmp_path / "cut", [])
     for name in ("results.csv", "pairs.csv", "split.json"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -158,6 +161,48 @@ def test_the_split_is_that_of_the_run_when_its_corpus_changes(tmp_path: Path, mo
     shutil.rmtree(tmp_path / "corpus" / next(iter(kept["train"])))
     with pytest.raises(MetavoxError, match=r"4 of the 20 recordings of .*cut are not in the corpus any more"):
         run(config, tmp_path / "cut", [])
+
+
+@pytest.mark.slow
+def test_a_corpus_mounted_elsewhere_gives_the_same_bytes_and_another_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voices(tmp_path / "corpus", "cdefg")
+    options = [o for o in SMALL if "voices" not in o and "sentences" not in o and "split" not in o]
+    config_at = lambda place: compose_train(  # noqa: E731
+        "dataset=folder", f"dataset.root={tmp_path / place}", f"cache={tmp_path / 'cache'}", *options,
+        "dataset.split.test=1", "dataset.split.validation=1", "dataset.split.sources=train", "baselines=none",
+        "callbacks.pictures=null", pairing="nearest",
+    )  # fmt: skip
+    with interrupted(monkeypatch, 1):
+        run(config_at("corpus"), tmp_path / "cut", [])
+    run(config_at("corpus"), tmp_path / "whole", [])
+    shutil.move(tmp_path / "corpus", tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / "cut", tmp_path / "other")
+    stored = load_config(tmp_path / "cut")
+    moved = moved_to(stored, config_at("elsewhere"), {"dataset.root", "resume"})
+    assert moved.dataset.corpus.root == moved.dataset.root == str(tmp_path / "elsewhere")
+    assert {*changed_settings(OmegaConf.to_container(stored), OmegaConf.to_container(moved))} == set()
+    run(moved, tmp_path / "cut", [])
+    assert (tmp_path / "cut/results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
+    file = tmp_path / "elsewhere/c/0.wav"
+    wave, rate = soundfile.read(file)
+    soundfile.write(file, 0.9 * wave, rate)  # another recording under its name, of the same size
+    with pytest.raises(MetavoxError, match=r"of 1 of 5 speakers are not those that .*other was made of, such as .* c;"):
+        run(moved, tmp_path / "other", [])
+
+
+def test_places_may_be_named_beside_resume(tmp_path: Path) -> None:
+    assert resume_arguments([f"resume={tmp_path}", "dataset.root='/b'"]) == [
+        f"resume={tmp_path}",
+        "++dataset.root='/b'",
+    ]
+    assert resume_arguments(["dataset=fsdd", "dataset.root=/b"]) == ["dataset=fsdd", "dataset.root=/b"]
+    stored = OmegaConf.create(
+        {"cache": "/a", "dataset": {"cache": "/a", "root": "/ab", "corpus": {"root": "/a/espeak"}}}
+    )
+    moved = moved_to(stored, OmegaConf.create({"cache": "/c"}), {"cache"})
+    assert moved == {"cache": "/c", "dataset": {"cache": "/c", "root": "/ab", "corpus": {"root": "/c/espeak"}}}
 
 
 @pytest.mark.slow
@@ -189,7 +234,13 @@ def test_a_sweep_over_seeds_has_one_split_and_the_same_test_tasks() -> None:
     [
         ({"cache": "/a"}, {"cache": "/b"}, []),
         ({"cache": "/a", "dataset.corpus.root": "/a/espeak"}, {"cache": "b", "dataset.corpus.root": "b/espeak"}, []),
-        ({"dataset.corpus.root": "/a/x"}, {"dataset.corpus.root": "/b/x"}, ["dataset.corpus.root"]),
+        (
+            {"dataset": {"root": "/a", "corpus": {"root": "/a"}}},
+            {"dataset": {"root": "/b", "corpus": {"root": "/b"}}},
+            [],
+        ),
+        ({"pairing": {"root": "/a/x"}}, {"pairing": {"root": "/b/x"}}, []),
+        ({"dataset": {"subsets": "/a"}}, {"dataset": {"subsets": "/b"}}, ["dataset.subsets"]),
         ({"seed": 0}, {"seed": 0, "data_seed": 0}, []),
         ({"seed": 1}, {"seed": 1, "data_seed": 0}, ["data_seed"]),
     ],

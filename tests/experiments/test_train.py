@@ -303,7 +303,8 @@ def test_a_full_disk_or_a_closed_folder_is_one_sentence(cache: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_says_how_to_go_on(number: signal.Signals, cache: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path / "run", cache, "baselines=none", "dataset.steps_per_epoch=200"),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -311,7 +312,7 @@ def test_ctrl_c_says_how_to_go_on(cache: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert f"resume={tmp_path / 'run'}" in output and "Traceback" not in output

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from metavox.cli import hydra_errors
 from metavox.cli.arguments import quote, quote_choices
 from metavox.errors import ConfigError, MetavoxError
 from metavox.experiments.sweeps.jobs import FILE as JOBS
+from metavox.interrupt import leave
 from metavox.offers import conf_folder
 from metavox.runtime import (
     end_ddp,
@@ -58,7 +60,8 @@ def resume_arguments(arguments: Sequence[str]) -> list[str]:
     if folder is None or not (folder / "multirun.yaml").is_file():
         if folder is not None and len(given) + 1 < len(arguments):
             raise ConfigError(f"resume={folder} is not a sweep: there is no {folder / 'multirun.yaml'}")
-        return list(arguments)
+        of_run = any(a.startswith(("resume=", "test=")) for a in arguments)  # its corpus is not that of train.yaml
+        return [f"++{a}" if of_run and a.startswith("dataset.root=") else a for a in arguments]
     from metavox.experiments.sweeps.resume import stored_overrides
 
     replaced = {"hydra.sweep.dir", *(a.lstrip("+~").partition("=")[0] for a in given)}
@@ -157,21 +160,15 @@ def _escape_odd_names() -> None:
 
 @contextmanager
 def _interrupt_at_once() -> Iterator[None]:
-    """Till `run_guarded` begins, Ctrl-C ends the program by one word: nothing is under way, and an interrupt within an
-    import, of torch say, would come out as a traceback of that library."""
+    """Till `run_guarded` begins, Ctrl-C ends the program by one word."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, _leave)
+    before = signal.signal(signal.SIGINT, leave)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _leave(number: int, frame: object) -> None:
-    os.write(2, b"interrupted\n")
-    os._exit(130)
 
 
 def _sentence(error: Exception, name: str) -> str | None:
@@ -201,6 +198,10 @@ def run_guarded(function: Callable[[DictConfig], Result], config: DictConfig) ->
     keep_freed_memory()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if (
+            parent_process() is None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):  # a launcher may have its own
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         try:
             return function(config)

@@ -8,7 +8,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from metavox.errors import ConfigError, MetavoxError
-from metavox.experiments.run_folder import changed_settings, load_config
+from metavox.experiments.run_folder import MOVABLE, changed_settings, load_config, moved_to
 from metavox.synthesis.sealed import check_schema, load_sealed
 
 OTHER = ("evaluation.", "listen", "vocoder", "gv")
@@ -25,13 +25,13 @@ def config_of_retest(config: DictConfig, overrides: Sequence[str], folders: Sequ
     """
     keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
     own = ("test", "trust", *OTHER)
-    others = [o for o, key in zip(overrides, keys, strict=True) if not key.startswith(own)]
+    others = [o for o, key in zip(overrides, keys, strict=True) if not key.startswith(own) and key not in MOVABLE]
     if others:
         raise ConfigError(
             "test= takes its settings from the run, but for evaluation.*, listen, vocoder and gv; "
             f"leave out {others[0]}"
         )
-    stored = load_config(Path(config.test), folders, config.trust)
+    stored = moved_to(load_config(Path(config.test), folders, config.trust), config, keys)
     for key in keys:
         if key.startswith(OTHER):
             OmegaConf.update(stored, key, OmegaConf.select(config, key), merge=key != "vocoder", force_add=True)

@@ -6,7 +6,7 @@ import io
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +21,10 @@ from metavox.audio.whole import write_whole
 from metavox.errors import ConfigError, MetavoxError, describe
 from metavox.evaluation.waveform import TRIAL
 from metavox.offers import offers
-from metavox.report.settings import comparable, flatten
+from metavox.report.settings import PLACES, comparable, flatten
 from metavox.runtime import cores
 from metavox.stored import DEEPEST, StoredConfig
-from metavox.tasks.members import Members
+from metavox.tasks.members import CONTENTS, Contents, Members
 
 COLUMNS = (
     *("dataset", "pairing", "algorithm", "seed", "source", "target", "voices"),
@@ -36,11 +36,14 @@ SPLIT = "split.json"
 """Which recordings the tasks of a run are made of: {split: {speaker: [ids]}}."""
 TRIALS = ("algorithm", "seed", "source", "target", "against", "shots", "steps", "score")
 FREE = (
-    *("logger", "resume", "trust", "cache", "dataset.cache", "dataset.workers", "dataset.device_store"),
+    *PLACES,
+    *("logger", "resume", "trust", "dataset.workers", "dataset.device_store"),
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("trainer.use_distributed_sampler", "trainer.enable_", "trainer.log_", "trainer.default_root_dir"),
 )
 """Settings that may differ when a run goes on: they say where and how it is run and watched, not what is computed."""
+MOVABLE = frozenset({"cache", "dataset.root"})
+"""Places that may be given beside `resume=` and `test=`."""
 END = "# end of the file\n"
 
 
@@ -64,10 +67,11 @@ class RunFolder:
                 "go on with it by `resume=` alone, or choose another folder"
             )
 
-    def keep_split(self, members: Members) -> None:
-        """Writes which recordings the tasks of a new run are made of."""
-        if not (self.path / SPLIT).exists():
-            write_whole(self.path / SPLIT, json.dumps(members).encode())
+    def keep_split(self, members: Members, contents: Contents) -> None:
+        """Writes which recordings the tasks of a new run are made of, and how to know them again."""
+        for name, known in ((CONTENTS, contents), (SPLIT, members)):
+            if not (self.path / SPLIT).exists():
+                write_whole(self.path / name, json.dumps(known).encode())
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of results.csv, none where there is no such file."""
@@ -163,6 +167,20 @@ def lock_folder(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process works in the run folder `path`. Looks for an instant only: a run that starts just then waits
+    longer than that (`lock_folder`)."""
+    if not (path / ".lock").exists():  # which looking would make
+        return False
+    try:
+        with FileLock(path / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that may only be read: nothing is running here as this user
+        return False
+
+
 @contextmanager
 def note_failure(path: Path) -> Iterator[None]:
     """Keeps the reason why the run in `path` failed, for those who ask how a sweep stands."""
@@ -218,6 +236,25 @@ def load_config(run: Path, folders: Sequence[Path] = (), trust: bool = False) ->
     plain: dict[str, Any] = OmegaConf.to_container(found)  # type: ignore[assignment]
     StoredConfig(run / "config.yaml", plain, offers((), tuple(folders)), trust).check()
     return found
+
+
+def moved_to(stored: DictConfig, given: DictConfig, keys: Collection[str]) -> DictConfig:
+    """The settings of a run whose corpus, or cache, lies elsewhere now: where `given` says, for those of MOVABLE among
+    the `keys`."""
+    plain: dict[str, Any] = OmegaConf.to_container(stored)  # type: ignore[assignment]
+    for key in MOVABLE.intersection(keys):
+        before, now = OmegaConf.select(stored, key), OmegaConf.select(given, key)
+        if before is not None and now is not None:
+            plain = _moved(plain, Path(str(before)), str(now))
+    return OmegaConf.create(plain)
+
+
+def _moved(value: Any, before: Path, now: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _moved(child, before, now) for key, child in value.items()}
+    if isinstance(value, str) and value.startswith(str(before)) and Path(value).is_relative_to(before):
+        return str(now / Path(value).relative_to(before))
+    return value
 
 
 def environment(seed: int) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from torch.utils.tensorboard.summary import hparams
 
 from metavox.build import build
 from metavox.errors import ConfigError
+from metavox.experiments.mlflow import MLflow
 from metavox.report.settings import flatten
 
-PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+PACKAGES = {"WandbLogger": "wandb", "MLflow": "mlflow"}
 NO_SETTINGS = (
     *("logger", "callbacks", "resume", "test", "trust", "paper", "cache", "baselines", "name", "trainer.enable_"),
 )
@@ -40,25 +41,46 @@ def check_loggers(config: DictConfig) -> None:
 def open_loggers(config: DictConfig, run: Path, place: Path, name: str) -> Iterator[list[Logger]]:
     """The loggers of the algorithm `name`, whose folder in the run is `place`; a CSV file is always among them.
 
-    A W&B run is finished at the end: the next algorithm would go on in it.
+    A W&B run is finished at the end: the next algorithm would go on in it. Those of MLflow are told how it ended.
     """
     loggers: list[Logger] = []
     for entry in config.logger.values():
         loggers.append(build(entry, save_dir=str(place), **_label(entry["_target_"], f"{run.name}/{name}", run)))
     if not any(isinstance(logger, CSVLogger) for logger in loggers):
         loggers.append(CSVLogger(str(place), name="metrics"))
+    tracked = [logger for logger in loggers if isinstance(logger, MLflow)]
+    status = "KILLED"
     try:
+        for store in tracked:
+            store.begin()
         yield loggers
+        for store in tracked:
+            store.keep(sorted((place / "audio").glob("*.wav")), "audio")
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
     finally:
+        for store in tracked:
+            store.end(status)
         for logger in loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.finish()
 
 
+def keep_results(config: DictConfig, run: Path) -> None:
+    """The tables of a run that is complete, beside its algorithms in MLflow."""
+    for entry in config.logger.values():
+        if entry["_target_"].endswith(".MLflow"):
+            build(entry, folder=str(run)).keep_results()
+
+
 def _label(target: str, label: str, run: Path) -> dict[str, str]:
     """How one algorithm of a run is found again among many in a store that all runs share."""
     kind = target.rsplit(".", 1)[-1]
-    return {"WandbLogger": {"name": label, "group": run.name}, "MLFlowLogger": {"run_name": label}}.get(kind, {})
+    return {"WandbLogger": {"name": label, "group": run.name}, "MLflow": {"run_name": label, "folder": str(run)}}.get(
+        kind, {}
+    )
 
 
 def log_results(

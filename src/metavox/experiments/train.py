@@ -20,17 +20,19 @@ from metavox.experiments.papers.speech import run_speech_paper
 from metavox.experiments.processes import PROCESSES, is_helper, single_process, with_processes
 from metavox.experiments.retest import check_recordings, config_of_retest, trained_checkpoint
 from metavox.experiments.run_folder import (
+    MOVABLE,
     SPLIT,
     RunFolder,
     load_config,
     lock_folder,
+    moved_to,
     note_failure,
     read_rows,
     write_rows,
 )
 from metavox.experiments.scoring import Scoring, add_toplines, scoring
 from metavox.experiments.summary import main_shots, scores_at, write_results
-from metavox.experiments.tracking import log_results, open_loggers
+from metavox.experiments.tracking import keep_results, log_results, open_loggers
 from metavox.experiments.validation import save_validation, validation_score
 from metavox.learner.checkpoints import WholeCheckpoints
 from metavox.learner.module import MetaLearner
@@ -85,7 +87,7 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     folder = RunFolder(path, config, overrides)
     prepare_data(experiment, path)
     if isinstance(experiment.data, SpeechTasks):
-        folder.keep_split(experiment.data.members)
+        folder.keep_split(experiment.data.members, experiment.data.contents)
         write_rows(path / "pairs.csv", COLUMNS, experiment.data.pairs)
     scores = scoring(config, experiment.data, experiment.metrics)
     for name in experiment.algorithms:
@@ -94,6 +96,7 @@ def run(config: DictConfig, path: Path, overrides: list[str]) -> float:
     if isinstance(experiment.data, SpeechTasks) and (topline := scores(0)):
         add_toplines(topline, experiment.data, folder)
     write_results(experiment, folder, time.time() - started)
+    keep_results(config, path)
     return validation_score(path)
 
 
@@ -167,11 +170,11 @@ def build_callbacks(config: DictConfig, place: Path) -> list[pl.Callback]:
 
 
 def _resumed(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    """The settings of the run to go on with, by as many processes as `trainer` says where it is given. Raises
-    ConfigError when others are given beside `resume`."""
+    """The settings of the run to go on with, by as many processes as `trainer` says and where `dataset.root` and
+    `cache` say, where these are given. Raises ConfigError when others are given beside `resume`."""
     keys = {o.lstrip("+~").partition("=")[0]: o for o in overrides}
-    others = [o for key, o in keys.items() if key not in ("resume", "trust", "trainer", *PROCESSES)]
+    others = [o for key, o in keys.items() if key not in ("resume", "trust", "trainer", *MOVABLE, *PROCESSES)]
     if others:
         raise ConfigError(f"resume= takes its settings from the run; leave out {', '.join(others)}")
-    stored = load_config(Path(config.resume), folders, config.trust)
+    stored = moved_to(load_config(Path(config.resume), folders, config.trust), config, keys)
     return with_processes(stored, config, {*keys} - {"resume", "trust"})

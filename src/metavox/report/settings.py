@@ -12,9 +12,12 @@ from metavox.errors import MetavoxError
 
 Config = Mapping[str, Any]
 """Flat settings of a run, {"algorithm.inner.lr": 0.1}."""
+PLACES = ("cache", "dataset.cache", "dataset.root", "dataset.corpus.root", "pairing.root")
+"""Where files lie: of a corpus, and of what is made of it."""
 FREE = (
-    *("name", "choices.algorithm", "choices.baselines", "cache", "resume", "test", "baselines", "dataset.split"),
-    *("dataset.root", "dataset.corpus.root", "dataset.workers", "dataset.cache", "pairing.root"),
+    *PLACES,
+    *("name", "choices.algorithm", "choices.baselines", "resume", "test", "baselines", "dataset.split"),
+    "dataset.workers",
     *("trust", "logger", "trainer.accelerator", "trainer.devices", "trainer.enable", "trainer.log"),
     *("evaluation.steps", "evaluation.auto_steps", "evaluation.listen", "listen", "choices.listen"),
 )

@@ -4,6 +4,8 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
@@ -13,6 +15,12 @@ Speakers = dict[str, list[str]]
 """{"train", "validation" or "test": names of speakers}"""
 Members = Mapping[str, Mapping[str, Sequence[str]]]
 """{split: {speaker: ids of the recordings}}"""
+Contents = Mapping[str, int]
+"""{speaker: checksum}"""
+CONTENTS = "recordings.json"
+"""Beside the split of a run: what its recordings are known by."""
+PIECE = 4096
+"""Bytes of a file that are read at each of three places."""
 
 
 def members_of(speakers: Speakers, utterances: Sequence[Utterance]) -> Members:
@@ -23,15 +31,65 @@ def members_of(speakers: Speakers, utterances: Sequence[Utterance]) -> Members:
     return {split: {name: ids[name] for name in names} for split, names in speakers.items()}
 
 
+def contents_of(utterances: Sequence[Utterance], made: Path) -> Contents:
+    """What tells a speaker's recordings and transcripts from others of the same names: the sizes of the files, and
+    what they begin with, have in their middle and end with. What metavox makes itself, below the folder `made`, is
+    known by its name."""
+    found: dict[str, int] = {}
+    files: dict[Path, bytes] = {}
+    for u in utterances:
+        if u.path.is_relative_to(made):
+            continue
+        if u.path not in files:
+            files[u.path] = _sample(u.path)
+        told = repr((u.id, u.text, u.language, u.start, u.stop)).encode(errors="backslashreplace")
+        found[u.speaker] = crc32(told + files[u.path], found.get(u.speaker, 0))
+    return found
+
+
+def _sample(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            parts = [str(size).encode()]
+            for place in (0, size // 2, max(0, size - PIECE)):
+                file.seek(place)
+                parts.append(file.read(PIECE))
+    except OSError:  # the analysis says so, and leaves it out
+        return b""
+    return b"%08x" % crc32(b"".join(parts))
+
+
+def check_contents(file: Path, contents: Contents) -> None:
+    """Raises MetavoxError when the run whose split is in `file` was made of other recordings, or transcripts."""
+    if not file.with_name(CONTENTS).exists():  # of an older metavox
+        return
+    kept: Contents = _read(file.with_name(CONTENTS))
+    if other := sorted(name for name, sum in contents.items() if kept.get(name) != sum):
+        raise MetavoxError(
+            f"the recordings or transcripts of {len(other)} of {len(contents)} speakers are not those that "
+            f"{file.parent} was made of, such as those of {other[0]}; restore them, name the folder where they are now "
+            "by dataset.root=, or start a run in another folder"
+        )
+
+
+def _read(file: Path) -> Any:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return dict(found.items())
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise MetavoxError(f"cannot read {file}: {error}; restore it, or start a run in another folder") from error
+
+
 def recall_members(file: Path, utterances: Sequence[Utterance]) -> tuple[Speakers, list[Utterance]]:
     """The split in `file` and its recordings among `utterances`; those that have come since are left out and counted.
 
     Raises MetavoxError when one is not there any more, and for a file that cannot be read.
     """
+    kept: Members = _read(file)
     try:
-        kept: Members = json.loads(file.read_text(encoding="utf-8"))
         wanted = {id for speakers in kept.values() for ids in speakers.values() for id in ids}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (AttributeError, TypeError) as error:
         raise MetavoxError(f"cannot read {file}: {error}; restore it, or start a run in another folder") from error
     known = {utterance.id: utterance for utterance in utterances}
     if gone := sorted(wanted - known.keys()):

@@ -31,7 +31,7 @@ from metavox.tasks.episodes import (
     stack_episodes,
 )  # fmt: skip
 from metavox.tasks.fixed import batches, draw_episode
-from metavox.tasks.members import Members, members_of, recall_members
+from metavox.tasks.members import Contents, Members, check_contents, contents_of, members_of, recall_members
 from metavox.tasks.normaliser import Normaliser
 from metavox.tasks.quality import Paired, table
 from metavox.tasks.settings import EpisodeShape, Preparation, Seeds, TaskCounts
@@ -85,6 +85,8 @@ class SpeechTasks(TaskData):
         self.alignments = Alignments(self.store, pairing)
         self.episodes: dict[str, list[EpisodeInfo]] = {}
         self.members: Members = {}
+        self.contents: Contents = {}
+        self.cache = Path(cache)
 
     @property
     def dims(self) -> dict[str, int]:
@@ -106,6 +108,9 @@ class SpeechTasks(TaskData):
         else:
             speakers = self.split(utterances)
         self.members = members_of(speakers, utterances)
+        self.contents = contents_of(utterances, self.cache)
+        if stored is not None and stored.exists():
+            check_contents(stored, self.contents)
         speakers["tuning"] = speakers["validation"]  # the tasks of which need more pairs than those of validation
         log.info("speakers: %s", ", ".join(f"{len(speakers[k])} for {k}" for k in ("test", "validation", "train")))
         if len(speakers["train"]) < FEW:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from metavox.audio.whole import write_whole
 from metavox.errors import MetavoxError
-from metavox.experiments.run_folder import FAILED
+from metavox.experiments.run_folder import FAILED, is_locked
 
 FILE = "jobs.json"
 STATES = ("done", "running", "failed", "interrupted", "waiting")
@@ -60,7 +60,7 @@ def state_of(folder: Path) -> JobState:
         return JobState("done", float(json.loads((folder / "summary.json").read_text()).get("seconds", 0.0)))
     if not (folder / "config.yaml").exists():
         return JobState("failed", why=_reason(folder)) if (folder / FAILED).exists() else JobState("waiting")
-    if _is_locked(folder):
+    if is_locked(folder):
         return JobState("running", time.time() - (folder / "config.yaml").stat().st_mtime)
     if (folder / FAILED).exists():
         return JobState("failed", why=_reason(folder))
@@ -75,14 +75,3 @@ def has_diverged(folder: Path) -> bool:
 
 def _reason(folder: Path) -> str:
     return (folder / FAILED).read_text(encoding="utf-8").strip()
-
-
-def _is_locked(folder: Path) -> bool:
-    """Looks for an instant only: a run that starts just then waits longer than that (`lock_folder`)."""
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a folder that may only be read: nothing is running here as this user
-        return False
