@@ -1,10 +1,9 @@
 """MLflow's record of an algorithm: how it ended, and the files that it left."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pytorch_lightning.loggers import MLFlowLogger
@@ -13,7 +12,9 @@ from metavox.audio.whole import HOST
 from metavox.errors import ConfigError
 from metavox.experiments.run_folder import is_locked
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 SETTINGS = ("config.yaml", "overrides.yaml", "environment.json")
 RESULTS = ("results.csv", "pairs.csv", "trials.csv", "tables.txt", "summary.json")
 
@@ -71,7 +72,7 @@ class MLflow(MLFlowLogger):
         for run in self._search(f"attributes.status = 'FINISHED' and tags.`metavox.id` = '{_id(self.folder)}'"):
             self.keep((self.folder / name for name in RESULTS), None, run.info.run_id)
 
-    def _search(self, query: str) -> Any:
+    def _search(self, query: str) -> "list[Run]":
         found = self._mlflow_client.get_experiment_by_name(self._experiment_name)
         return self._mlflow_client.search_runs([found.experiment_id], query) if found else []
 

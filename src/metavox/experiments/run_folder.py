@@ -245,11 +245,11 @@ def moved_to(stored: DictConfig, given: DictConfig, keys: Collection[str]) -> Di
     for key in MOVABLE.intersection(keys):
         before, now = OmegaConf.select(stored, key), OmegaConf.select(given, key)
         if before is not None and now is not None:
-            plain = _moved(plain, Path(str(before)), str(now))
+            plain = {name: _moved(child, Path(str(before)), str(now)) for name, child in plain.items()}
     return OmegaConf.create(plain)
 
 
-def _moved(value: Any, before: Path, now: str) -> Any:
+def _moved(value: object, before: Path, now: str) -> object:
     if isinstance(value, dict):
         return {key: _moved(child, before, now) for key, child in value.items()}
     if isinstance(value, str) and value.startswith(str(before)) and Path(value).is_relative_to(before):

@@ -73,7 +73,7 @@ def check_contents(file: Path, contents: Contents) -> None:
         )
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         return dict(found.items())

@@ -7,7 +7,7 @@ python train.py experiment=paper/li2017_meta_sgd paper.scale=quick
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -90,11 +90,11 @@ def _rows(folder: Path, cell: Plain) -> list[dict[str, Any]]:
     return rows if made_with == _identity(cell) else []
 
 
-def _is_row(row: Any) -> bool:
+def _is_row(row: Plain) -> bool:
     return {*row} == {*COLUMNS} and all(name == "method" or type(row[name]) in (int, float) for name in COLUMNS)
 
 
-def _check(rows: Any) -> int:
+def _check(rows: Sequence[Plain]) -> int:
     return crc32(json.dumps(rows, sort_keys=True).encode())
 
 
