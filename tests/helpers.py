@@ -5,14 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from metavox.asr import Transcript, Word
 from metavox.build import build
 from metavox.cli.entry import register_resolvers
 from metavox.features.world import World
+from metavox.translation.base import Translation
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("METAVOX_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -81,3 +84,38 @@ def make_run(folder: Path, seed: int = 0) -> Path:
     (folder / "checkpoints").mkdir(parents=True)
     torch.save(untrained_checkpoint(seed), folder / "checkpoints" / "final.ckpt")
     return folder
+
+
+class Ears:
+    """A recogniser that says what it is told, two words a piece, and counts how often it is asked."""
+
+    def __init__(self, *words: str) -> None:
+        self.words, self.asked = words, 0
+
+    def transcribe(self, wave: np.ndarray, rate: int, language: str = "en") -> Transcript:
+        self.asked += 1
+        words = tuple(Word(w, 0.2 + 1.5 * i, 1.2 + 1.5 * i) for i, w in enumerate(self.words))
+        return Transcript(" ".join(self.words), words)
+
+    def settings(self) -> dict[str, object]:
+        return {"engine": "ears", "words": self.words}
+
+
+class Dictionary:
+    """A translator that knows three words."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def translate(self, text: str, source: str, target: str) -> str:
+        self.asked.append(text)
+        known = {"Hello": "Hola", "There": "Allí", "Bye": "Adiós"}
+        words = text.replace(".", "").split()
+        lines = [".".join([known.get(line.strip("."), line.strip(".")), ""]) for line in text.split("\n")]
+        return Translation("\n".join(lines), [word for word in words if word not in known])
+
+    def check(self, source: str, target: str) -> None:
+        """Knows all pairs."""
+
+    def settings(self) -> dict[str, object]:
+        return {"translator": "dictionary"}

@@ -1,6 +1,8 @@
 """Speech to speech in another language: texts that win, mending, timing, and engines that fail."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from helpers import Dictionary, Ears
 from metavox.adaptation.dub import Dubbing, onsets
 from metavox.adaptation.recognise import Line, recognise
 from metavox.adaptation.translate import SpeechTranslation
-from metavox.asr import Transcript, Word
+from metavox.asr import Transcript
+from metavox.audio import files
+from metavox.audio.decode import by_ffmpeg
 from metavox.errors import ConfigError, MetavoxError
-from metavox.translation.base import Translation
 from metavox.tts import Espeak
 
 RATE = 16000
@@ -28,41 +32,6 @@ class Plain:
     def __call__(self, text: str, speed: float) -> tuple[np.ndarray, int]:
         self.said.append(text)
         return Espeak("en-us+m3").at_speed(speed).speak(text, self.language)
-
-
-class Ears:
-    """A recogniser that says what it is told, two words a piece, and counts how often it is asked."""
-
-    def __init__(self, *words: str) -> None:
-        self.words, self.asked = words, 0
-
-    def transcribe(self, wave: np.ndarray, rate: int, language: str = "en") -> Transcript:
-        self.asked += 1
-        words = tuple(Word(w, 0.2 + 1.5 * i, 1.2 + 1.5 * i) for i, w in enumerate(self.words))
-        return Transcript(" ".join(self.words), words)
-
-    def settings(self) -> dict[str, object]:
-        return {"engine": "ears", "words": self.words}
-
-
-class Dictionary:
-    """A translator that knows three words."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def translate(self, text: str, source: str, target: str) -> str:
-        self.asked.append(text)
-        known = {"Hello": "Hola", "There": "Allí", "Bye": "Adiós"}
-        words = text.replace(".", "").split()
-        lines = [".".join([known.get(line.strip("."), line.strip(".")), ""]) for line in text.split("\n")]
-        return Translation("\n".join(lines), [word for word in words if word not in known])
-
-    def check(self, source: str, target: str) -> None:
-        """Knows all pairs."""
-
-    def settings(self) -> dict[str, object]:
-        return {"translator": "dictionary"}
 
 
 @pytest.fixture
@@ -117,6 +86,57 @@ def test_what_was_recognised_is_kept(tmp_path: Path, recording: Path, dubbing: D
     assert job.asr.asked == 2
 
 
+def test_a_long_run_that_is_killed_goes_on_where_it_was(tmp_path: Path, dubbing: Dubbing) -> None:
+    class Killed(Exception):
+        pass
+
+    class Dies(Ears):
+        def transcribe(self, wave: np.ndarray, rate: int, language: str = "en") -> Transcript:
+            if self.asked == 2:
+                raise Killed
+            return super().transcribe(wave, rate, language)
+
+    def dies(text: str, speed: float) -> tuple[np.ndarray, int]:
+        if text == "Allí.":
+            raise Killed
+        return voice(text, speed)
+
+    recording, done = tmp_path / "long.wav", list[tuple[str, float]]()
+    soundfile.write(recording, np.random.default_rng(0).normal(0, 0.1, 100 * RATE), RATE)
+    job = replace(english_to_spanish(tmp_path), progress=lambda title, share: done.append((title, share)))
+    voice, ears = dubbing.speak, job.asr
+    assert isinstance(voice, Plain) and isinstance(ears, Ears)
+    with pytest.raises(Killed):
+        replace(job, asr=Dies(*ears.words)).run(recording, tmp_path, dubbing)
+    with pytest.raises(Killed):
+        job.run(recording, tmp_path, replace(dubbing, speak=dies))
+    assert voice.said == ["Hola."]
+    pieces = len(list((tmp_path / "cache" / "recognised").iterdir()))
+    assert pieces >= 4 and ears.asked == pieces - 2
+    assert not (tmp_path / "long.es.wav").exists() and (tmp_path / "long.es.txt").exists()
+    job.run(recording, tmp_path, dubbing)
+    assert (voice.said, ears.asked) == (["Hola.", "Allí."], pieces - 2)
+    shares = [share for title, share in done if title == "recognising"]
+    assert len(shares) > pieces and shares[-1] == 1.0
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+def test_a_video_is_decoded_as_a_whole_and_not_for_every_piece(
+    tmp_path: Path, dubbing: Dubbing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav, video, decoded = tmp_path / "long.wav", tmp_path / "long.mp4", list[Path]()
+    soundfile.write(wav, np.random.default_rng(0).normal(0, 0.1, 100 * RATE), RATE)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", wav, video], check=True, stdin=subprocess.DEVNULL)
+    monkeypatch.setattr(files, "by_ffmpeg", lambda path, to: decoded.append(path) or by_ffmpeg(path, to))
+    job = english_to_spanish(tmp_path)
+    done = job.run(video, tmp_path, dubbing)
+    assert isinstance(job.asr, Ears) and job.asr.asked >= 4
+    assert done.timing.source == pytest.approx(100, abs=0.2)
+    assert decoded == [video, video]  # to recognise, and for its length
+    with pytest.raises(MetavoxError, match=rf"no words were recognised in {video}"):
+        replace(job, asr=Ears()).run(video, tmp_path, dubbing)
+
+
 def test_a_mended_text_is_gone_on_from_and_never_written_over(
     tmp_path: Path, recording: Path, dubbing: Dubbing
 ) -> None:
@@ -161,6 +181,8 @@ def test_given_texts_win(tmp_path: Path, recording: Path, dubbing: Dubbing) -> N
     done = replace(job, asr=None, translator=None).run(recording, tmp_path / "both", dubbing, translation="Uno. Dos.")
     assert (done.translations, done.lines) == (["Uno.", "Dos."], [])
     assert (job.asr.asked, len(job.translator.asked)) == (0, asked)
+    recording.with_suffix(".txt").write_text(" \n")  # an empty one says nothing
+    assert job.run(recording, tmp_path / "empty", dubbing).made_by["en"] == "recognised by ears"
     for key in ("transcript", "translation"):
         with pytest.raises(ConfigError, match=f"{key} has no words"):
             job.run(recording, tmp_path / "none", dubbing, **{key: " ... "})

@@ -10,6 +10,8 @@ from metavox.evaluation.secs import RATE, Secs
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance
 
 Row = dict[str, Any]
+HEARD = 60.0
+"""Seconds of an output, and of its reference, that are compared: the encoder holds all that it hears at once."""
 
 
 def similarities(real: Sequence[Clip], said: Mapping[str, Sequence[Clip]], sources: Sequence[Clip]) -> list[Row]:
@@ -40,13 +42,14 @@ def speaker_similarity(targets: Sequence[Path], files: Sequence[Row], copies: Se
     """SECS of the target's recordings, of the source through the vocoder alone and of the output; and of `copies`, the
     target's recordings through the vocoder, where given.
 
-    `files` name an "output" each, and its "reference" where the source was converted. Empty without Resemblyzer, or
-    where the target's recordings are no longer there.
+    `files` name an "output" each, and its "reference" where the source was converted; of these the first `HEARD`
+    seconds count. Empty without Resemblyzer, or where the target's recordings are no longer there.
     """
     try:
-        real, sources, outputs = (
-            [Clip(read(path, RATE), RATE) for path in paths]
-            for paths in (targets, [f["reference"] for f in files if "reference" in f], [f["output"] for f in files])
+        real = [Clip(read(path, RATE), RATE) for path in targets]
+        sources, outputs = (
+            [Clip(read(path, RATE, stop=HEARD), RATE) for path in paths]
+            for paths in ([f["reference"] for f in files if "reference" in f], [f["output"] for f in files])
         )
     except MetavoxError:  # AudioError too
         return []

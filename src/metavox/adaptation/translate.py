@@ -14,7 +14,7 @@ from metavox.adaptation.recognise import Line, recognise
 from metavox.adaptation.recordings import Progress, silent
 from metavox.adaptation.texts import TextFiles
 from metavox.asr import ASR
-from metavox.audio.files import duration
+from metavox.audio.files import duration, seekable
 from metavox.corpora.transcripts import transcript as beside
 from metavox.errors import ConfigError, MetavoxError
 from metavox.synthesis.sealed import sha256
@@ -120,7 +120,7 @@ class SpeechTranslation:
         path = output / f"{name}.{there}.wav"
         timing = dubbing.dub(path, files.timed(spoken), duration(recording), self.fit)
         warnings += self._judge_timing(timing)
-        unknown = [word for text in spoken if isinstance(text, Translation) for word in text.unknown]
+        unknown = list(dict.fromkeys(w for text in spoken if isinstance(text, Translation) for w in text.unknown))
         texts = {language: files.path(language) for language in made_by}
         return Translated(path, texts, made_by, lines, list(spoken), unknown, timing, warnings=warnings)
 
@@ -152,8 +152,9 @@ class SpeechTranslation:
                 f"{recording} has no transcript: give transcript=, a text file beside it, or a recogniser, asr=whisper"
             )
         asr = self.asr() if callable(self.asr) else self.asr
-        lines, problems = recognise(recording, asr, self.source, self.cache, self.progress)
-        warnings += problems
+        with seekable(recording) as sound:
+            lines, problems = recognise(sound, asr, self.source, self.cache, self.progress)
+        warnings += [problem.replace(str(sound), str(recording)) for problem in problems]
         return lines, f"recognised by {asr.settings()['engine']}"
 
     def _translator(self) -> Translator:

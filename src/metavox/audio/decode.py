@@ -101,7 +101,7 @@ def decode(path: Path) -> Decoded:
     """
     check_regular(path)
     if path.suffix.lower() in FFMPEG:
-        streams: Sequence[Path | io.BytesIO] = [io.BytesIO(_by_ffmpeg(path))]
+        streams: Sequence[Path | io.BytesIO] = [io.BytesIO(by_ffmpeg(path))]
         notes: list[str] = []
     else:
         streams, notes = _streams(path)
@@ -275,8 +275,11 @@ def _full_scale(wave: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     ]
 
 
-def _by_ffmpeg(path: Path) -> bytes:
-    """The recording as WAV. Raises AudioError where there is no ffmpeg, or it cannot read the file."""
+def by_ffmpeg(path: Path, target: Path | None = None) -> bytes:
+    """The recording as WAV, in 32-bit samples, or written to the file `target` in 16-bit ones.
+
+    Raises AudioError where there is no ffmpeg, or it cannot read the file.
+    """
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioError(
@@ -296,14 +299,14 @@ def _by_ffmpeg(path: Path) -> bytes:
         "-f",
         "wav",
         "-acodec",
-        "pcm_f32le",
-        "-",
+        "pcm_s16le" if target else "pcm_f32le",
+        f"file:{target}" if target else "-",
     ]
     try:
         done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AudioError(f"{path} cannot be read by ffmpeg ({type(error).__name__}); save it as .wav") from error
-    if done.returncode or len(done.stdout) < 100:
+    if done.returncode or (target.stat().st_size if target else len(done.stdout)) < 100:
         reason = " ".join(done.stderr.decode(errors="replace").split()[-12:]) or "no sound in it"
         raise AudioError(f"{path} is not a readable recording (ffmpeg: {reason}); save it as .wav")
     return done.stdout

@@ -3,7 +3,9 @@
 import io
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
@@ -14,6 +16,7 @@ from metavox.audio.decode import (
     SUFFIXES,
     UNKNOWN,
     Decoded,
+    by_ffmpeg,
     check_regular,
     decode,
     endings,
@@ -67,12 +70,30 @@ def duration(path: str | Path) -> float:
     """Length in seconds, from the header alone where that can tell. Raises AudioError when it cannot be read."""
     path = Path(path)
     check_regular(path)
-    if path.suffix.lower() not in FFMPEG:
-        with open_sound(path, path) as file:
-            if 0 < file.frames < UNKNOWN:
-                return file.frames / file.samplerate
+    with seekable(path) as sound, open_sound(path, sound) as file:
+        if 0 < file.frames < UNKNOWN:
+            return file.frames / file.samplerate
     whole = decode(path)
     return len(whole.wave) / whole.rate
+
+
+@contextmanager
+def seekable(path: Path) -> Iterator[Path]:
+    """A file of the recording whose parts can be read one by one: itself, or a WAV file for as long as it is needed
+    where ffmpeg has to decode all that lies before a part.
+
+    Errors raised meanwhile name the recording. Raises AudioError where ffmpeg is missing or cannot read it.
+    """
+    if path.suffix.lower() not in FFMPEG:
+        yield path
+        return
+    with TemporaryDirectory(prefix="metavox-") as folder:
+        whole = Path(folder, "whole.wav")
+        by_ffmpeg(path, whole)
+        try:
+            yield whole
+        except MetavoxError as error:
+            raise type(error)(str(error).replace(str(whole), str(path))) from error
 
 
 def read(path: str | Path, rate: int, start: float = 0.0, stop: float | None = None) -> np.ndarray:
