@@ -100,3 +100,14 @@ def test_spanish_to_english(voice: metavox.Voice, tmp_path: Path) -> None:
     assert done.translations == ["I did not see the ship.", "It is very late."]
     heard = Whisper(str(whisper_model())).transcribe(*soundfile.read(done.wave, dtype="float32"))
     assert {"see", "ship", "late"} & set(heard.text.lower().replace(".", "").split())
+
+
+@pytest.mark.slow
+@needs_apertium
+def test_mixed_languages_and_names_are_warned_of(voice: metavox.Voice, talk: Path, tmp_path: Path) -> None:
+    mixed = "It is late. Ich habe gestern das Schiff leider nicht mehr gesehen."
+    done = voice.translate(talk, "es", tmp_path, transcript=mixed, translator=Apertium())
+    assert {"habe", "gestern", "Schiff"} <= set(done.unknown)
+    assert any("a good part of the text is unknown" in warning for warning in done.warnings)
+    done = voice.translate(talk, "es", tmp_path, transcript="It is late. I saw Mr. Xylander.", translator=Apertium())
+    assert not any("a good part" in warning for warning in done.warnings)

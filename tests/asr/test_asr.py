@@ -33,6 +33,16 @@ def test_noise_and_a_moment_of_it_hold_no_words() -> None:
     assert asr.transcribe(noise, 16000).text == "" == asr.transcribe(noise[:500], 16000).text
 
 
+def test_music_holds_no_words() -> None:
+    """Four chords, each struck and dying away."""
+    t = np.arange(16000) / 16000
+    chords = [[220, 277, 330], [196, 247, 294], [175, 220, 262], [165, 208, 247]]
+    music = [
+        np.exp(-2 * t) * sum(np.sin(2 * np.pi * f * k * t) / k for f in chord for k in range(1, 6)) for chord in chords
+    ]
+    assert Whisper(str(whisper_model())).transcribe(0.1 * np.concatenate(music), 16000).text == ""
+
+
 def test_a_language_that_the_model_does_not_know_is_refused(asr: ASR) -> None:
     with pytest.raises(ConfigError, match="English only"):
         asr.transcribe(np.zeros(16000, np.float32), 16000, "de")
