@@ -12,6 +12,7 @@ from typing import NamedTuple
 import httpx
 import uvicorn
 
+from helpers import Dictionary, Ears
 from metavox import Run
 from metavox.serve.app import make_app
 from metavox.serve.library import Library
@@ -31,8 +32,12 @@ class Server(NamedTuple):
 
 
 def open_studio(run: Run, folder: Path) -> Studio:
-    """A studio with the voices of a folder; one text-to-speech voice, which need not be looked for."""
-    return Studio(run, Library(folder, partial(load_voice, run, False)), Espeak("en-us+m3"))
+    """A studio with the voices of a folder; one text-to-speech voice, which need not be looked for.
+
+    Whatever is recognised is "Hello. There.", and the translator knows three words.
+    """
+    library = Library(folder, partial(load_voice, run, False))
+    return Studio(run, library, Espeak("en-us+m3"), lambda: Ears("hello.", "there."), Dictionary)
 
 
 def uploads(recordings: Sequence[Path]) -> list[Upload]:

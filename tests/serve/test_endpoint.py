@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -277,3 +278,77 @@ def test_two_enrolments_of_one_name_make_one_voice(empty: Server, recordings: li
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(enrol, ["Anna", "anna"])) == [200, 409]
     assert len(empty.studio.library.names()) == 1
+
+
+def translate(server: Server, recording: bytes, **form: str) -> httpx.Response:
+    files = {"file": ("talk.wav", recording)}
+    return server.http.post("/v1/audio/translations", data={"voice": "Zoë", "target": "es"} | form, files=files)
+
+
+def test_a_recording_in_another_language(
+    server: Server, studio: Studio, recordings: list[Path], tmp_path: Path
+) -> None:
+    answer = translate(server, recordings[0].read_bytes(), response_format="wav")
+    assert answer.status_code == 200
+    done = answer.json()
+    assert (done["transcript"], done["text"]) == ("Hello.\nThere.", "Hola.\nAllí.")
+    assert done["spoken_by"] == "espeak-ng voice en-us+m3 in es"
+    wave, rate = soundfile.read(io.BytesIO(base64.b64decode(done["audio"])), dtype="float32")
+    assert len(wave) / rate == pytest.approx(done["seconds"], abs=1e-3)
+    voice = studio.library.load("Zoë")
+    expected = voice.translate(recordings[0], "es", tmp_path, asr=studio.asr, translator=studio.translator)
+    np.testing.assert_allclose(wave, soundfile.read(expected.wave, dtype="float32")[0], atol=2 / 32767)
+
+
+def test_texts_that_are_given_win(server: Server, recordings: list[Path]) -> None:
+    recording = recordings[0].read_bytes()
+    done = translate(server, recording, transcript="Bye. Xylograph.").json()
+    assert (done["text"], done["unknown_words"]) == ("Adiós.\nXylograph.", ["Xylograph"])
+    assert any("Xylograph" in warning for warning in done["warnings"])
+    done = translate(server, recording, translation="¡Buenas!", fit="true").json()
+    assert (done["text"], done["transcript"]) == ("¡Buenas!", "")
+    assert base64.b64decode(done["audio"]).startswith(b"ID3")
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"target": "xx"}, "no language 'xx'"),
+        ({"target": "en-gb"}, "translate=en-gb is the language of the recording already"),
+        ({"target": ""}, "target: "),
+        ({"voice": "nobody"}, "no voice 'nobody'; there are: Zoë"),
+        ({"transcript": " ... "}, "transcript has no words"),
+        ({"translation": "?"}, "translation has no words"),
+        ({"response_format": "amr"}, "response_format: .*mp3"),
+        ({"fit": "perhaps"}, "fit: "),
+        ({"target": "e" * 30}, "target: .*20"),
+    ],
+)  # fmt: skip
+def test_a_translation_that_cannot_be_is_one_sentence(
+    server: Server, recordings: list[Path], form: dict[str, str], says: str
+) -> None:
+    answer = translate(server, recordings[0].read_bytes(), **form)
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 400 and re.search(says, message) and "/tmp" not in message
+
+
+def test_what_is_no_recording_is_not_translated(
+    server: Server, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wav(seconds: float, level: float = 0.1) -> bytes:
+        file = io.BytesIO()
+        soundfile.write(file, np.random.default_rng(0).normal(0, level, round(seconds * 8000)), 8000, format="WAV")
+        return file.getvalue()
+
+    def refused(recording: bytes) -> str:
+        answer = translate(server, recording)
+        assert answer.status_code == 400 and "/tmp" not in answer.text
+        return str(answer.json()["error"]["message"])
+
+    assert "talk.wav is not a readable recording" in refused(b"PK this is no recording")
+    assert "no words were recognised in talk.wav" in refused(wav(2, level=0))
+    assert "talk.wav takes 11 minutes; 10 are the most here" in refused(wav(660))
+    monkeypatch.setattr(studio, "asr", None)
+    assert "talk.wav has no transcript" in refused(wav(2))
+    monkeypatch.setattr(studio, "translator", None)
+    assert "no translator and no translation" in refused(wav(2))

@@ -10,6 +10,7 @@ import pytest
 from metavox import Run
 from metavox.serve.__main__ import main
 from metavox.serve.endpoint import plain_name
+from metavox.serve.program import translator_of
 from serving import Server
 
 
@@ -29,6 +30,9 @@ def handlers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--run", "{run}", "--wyoming", "http://x"], "--wyoming http://x"),
         (["--run", "{run}", "--wyoming", "tcp://127.0.0.1"], "port must be specified"),
         (["--run", "{run}", "--tts", "klingon"], "klingon"),
+        (["--run", "{run}", "--asr", "/nowhere/model"], "asr.model=/nowhere/model holds no Whisper model"),
+        (["--run", "{run}", "--translator", "babelfish"], "--translator is 'babelfish'; give apertium"),
+        (["--run", "{run}", "--translator", "http://"], "give the address of a server"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(
@@ -70,3 +74,10 @@ def test_a_disk_that_fills_leaves_no_half_voice(
 )  # fmt: skip
 def test_names_of_uploads_are_only_names(sent: str, kept: str) -> None:
     assert plain_name(sent) == kept
+
+
+def test_a_server_that_gets_texts_is_named(empty: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert empty.studio.translation_server() is None
+    monkeypatch.setattr(empty.studio, "translator", lambda: translator_of("http://127.0.0.1:5000"))
+    assert empty.studio.translation_server() == "http://127.0.0.1:5000"
+    assert "pt" in empty.studio.targets("en-us") and "en-gb" not in empty.studio.targets("en-us")

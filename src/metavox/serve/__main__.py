@@ -31,6 +31,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--voices", type=Path, default=Path("voices"), metavar="DIR", help="the voice files (default: voices)")
     add("--run", metavar="RUN", help="what makes voices: the name of a run that comes with metavox, or a run folder")
     add("--tts", metavar="VOICE", help="text-to-speech behind new voices: en-us+f2, piper:NAME, FILE.onnx (the run's)")
+    add("--asr", metavar="MODEL", help="Whisper model that hears what is translated: a name or a folder (one at hand)")
+    add("--translator", metavar="ENGINE", help="apertium, argos, or http://HOST:PORT of LibreTranslate (apertium)")
     add("--trust", action="store_true", help="let the run use classes that are not part of metavox")
     add("--api-key", default=os.environ.get(KEY), metavar="KEY", help=f"ask for this key; the variable {KEY} hides it")
     add("--allow-host", action="append", default=[], metavar="NAME", help="a domain name of this server's own")
@@ -70,7 +72,7 @@ async def answer(options: argparse.Namespace, listening: socket.socket | None) -
         from metavox.serve.program import open_studio, over_http, over_wyoming
     except ImportError as error:
         raise ConfigError(f'{error.name} is not installed; pip install "metavox[serve]"') from error
-    studio = open_studio(options.run, options.voices, options.tts, options.trust)
+    studio = open_studio(options.run, options.voices, options.tts, options.trust, options.asr, options.translator)
     wyoming = await over_wyoming(studio, options.wyoming) if options.wyoming else None
     if listening is not None:
         await over_http(studio, listening, options.api_key, options.allow_host, not options.no_page)

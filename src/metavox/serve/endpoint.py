@@ -1,4 +1,5 @@
-"""OpenAI's speech endpoint, and the voices to speak in: /v1/audio/speech, /v1/audio/voices, /v1/models."""
+"""OpenAI's speech endpoint, and the voices to speak in: /v1/audio/speech, /v1/audio/voices, /v1/models; and ours
+that translates, /v1/audio/translations."""
 
 import base64
 import json
@@ -16,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from metavox.adaptation.script import script_warning
-from metavox.audio.files import FFMPEG, SUFFIXES
+from metavox.audio.files import FFMPEG, SUFFIXES, read
 from metavox.audio.synthetic import headers
 from metavox.errors import AudioError, ConfigError, MetavoxError
 from metavox.serve.encoding import MEDIA_TYPES, check_format, encode_whole, open_encoder
@@ -54,6 +55,22 @@ class SpeechRequest(BaseModel):
         return self.voice if isinstance(self.voice, str) else self.voice.id
 
 
+class TranslationRequest(BaseModel):
+    """The form of /v1/audio/translations, which is ours: OpenAI's answers with a text in English only.
+
+    `transcript` and `translation` take the place of the engines, `fit` keeps the length of the recording.
+    """
+
+    file: UploadFile
+    voice: str
+    target: str = Field(max_length=20)
+    source: str | None = Field(default=None, max_length=20)
+    transcript: str | None = None
+    translation: str | None = None
+    fit: bool = False
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+
+
 def router(studio: Studio) -> APIRouter:
     """The routes under /v1."""
     routes = APIRouter(prefix="/v1")
@@ -76,6 +93,10 @@ def router(studio: Studio) -> APIRouter:
         texts: Annotated[list[str] | None, Form()] = None,
     ) -> dict[str, object]:  # fmt: skip
         return await add_voice(studio, name, consent, files, texts)
+
+    @routes.post("/audio/translations")
+    async def translation(asked: Annotated[TranslationRequest, Form()]) -> dict[str, object]:
+        return await translate(studio, asked)
 
     @routes.delete("/audio/voices/{name:path}")
     async def delete(name: str) -> dict[str, object]:
@@ -154,6 +175,28 @@ async def add_voice(
     known = describe(voice.name, voice)
     return {"id": known.name, "name": known.name, "seconds": known.seconds, "similarity": known.similarity,
             "verdict": known.verdict, "warnings": known.warnings, "skipped": voice.report.skipped}  # fmt: skip
+
+
+async def translate(studio: Studio, asked: TranslationRequest) -> dict[str, object]:
+    """An uploaded recording in another language: both texts, and the speech as base64; nothing is kept."""
+    check_format(asked.response_format)
+    with tempfile.TemporaryDirectory(prefix="metavox-") as name:
+        folder = Path(name)
+        upload = await run_in_threadpool(store, folder, 0, asked.file, asked.transcript)
+        try:
+            done = await studio.translate(
+                asked.voice, upload, folder / "texts", asked.target, asked.source, asked.translation, asked.fit
+            )
+        except NoSuchVoiceError as error:
+            raise ConfigError(str(error)) from None  # 400: the request is wrong, the address is not
+        rate = studio.run.features.rate
+        wave = await run_in_threadpool(read, done.wave, rate)
+    audio = await run_in_threadpool(encode_whole, asked.response_format, wave, rate, asked.voice)
+    return {
+        "text": "\n".join(done.translations), "transcript": "\n".join(line.text for line in done.lines),
+        "audio": base64.b64encode(audio).decode(), "spoken_by": done.spoken_by, "unknown_words": done.unknown,
+        "seconds": done.timing.result, "source_seconds": done.timing.source, "warnings": done.warnings,
+    }  # fmt: skip
 
 
 def store(folder: Path, number: int, file: UploadFile, text: str | None = None) -> Upload:

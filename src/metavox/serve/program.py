@@ -1,35 +1,75 @@
 """The server as a program: what it loads, and the protocols it speaks."""
 
 import logging
+import os
 import socket
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import uvicorn
 from wyoming.server import AsyncServer, AsyncStdioServer
 
 from metavox import Run, Voice, load_run
-from metavox.errors import ConfigError
+from metavox.asr import ASR, Whisper
+from metavox.asr.auto import auto
+from metavox.errors import ConfigError, MetavoxError
 from metavox.runs import fitting, shipped
 from metavox.serve.app import make_app
 from metavox.serve.home_assistant import Handler
 from metavox.serve.library import Library
 from metavox.serve.studio import Studio
+from metavox.translation import Apertium, Argos, LibreTranslate, Translator
 from metavox.tts import voice_of
 
 log = logging.getLogger(__name__)
+MODEL = "METAVOX_WHISPER"
+"""The environment variable that names a Whisper model, as for adapt.py."""
 
 
-def open_studio(run: str | None, voices: Path, tts: str | None, trust: bool) -> Studio:
+def open_studio(
+    run: str | None, voices: Path, tts: str | None, trust: bool, asr: str | None = None, translator: str | None = None
+) -> Studio:
     """The run and the library, ready to speak. Raises MetavoxError where one of them, or the text-to-speech voice for
-    new voices, cannot be used."""
+    new voices, cannot be used, or an engine of translations that was named."""
     if run is None and not shipped():
         raise ConfigError("no run came with this metavox; name one that python train.py made, --run FOLDER")
     loaded = load_run(run or fitting(speaking=True), trust)
-    studio = Studio(loaded, Library(voices, partial(load_voice, loaded, trust)), voice_of(tts) if tts else None)
+    for name, engine in ((asr, recogniser), (translator, translator_of)):
+        if name:
+            engine(name)
+    studio = Studio(
+        loaded, Library(voices, partial(load_voice, loaded, trust)), voice_of(tts) if tts else None,
+        partial(recogniser, asr), partial(translator_of, translator or "apertium"),
+    )  # fmt: skip
     studio.warm_up()
     return studio
+
+
+@cache
+def recogniser(model: str | None) -> ASR:
+    """Whisper by a model's name or folder; None: the one that is on this machine. Raises MetavoxError without one."""
+    found = Whisper(model) if model else auto(os.environ.get(MODEL, "tiny.en"))
+    if found is None:
+        raise MetavoxError(
+            "no recogniser is on this machine: start metavox.serve with --asr tiny.en, which is fetched once, or write "
+            "down what the recording says"
+        )
+    return found
+
+
+@cache
+def translator_of(name: str) -> Translator:
+    """A translator in short form: apertium, argos, or the address of a LibreTranslate server.
+
+    Raises MetavoxError for one that is not installed, ConfigError for any other name.
+    """
+    if name.startswith(("http://", "https://")):
+        return LibreTranslate(name)
+    engines = {"apertium": Apertium, "argos": Argos}
+    if name not in engines:
+        raise ConfigError(f"--translator is {name!r}; give apertium, argos or http://HOST:PORT of LibreTranslate")
+    return engines[name]()
 
 
 def load_voice(run: Run, trust: bool, path: Path) -> Voice:

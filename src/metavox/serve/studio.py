@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,16 +12,25 @@ from typing import TypeVar
 import numpy as np
 
 from metavox import Run, Voice
+from metavox.adaptation.translate import Translated
+from metavox.asr import ASR
+from metavox.audio.files import duration
 from metavox.errors import ConfigError, MetavoxError
 from metavox.serve.errors import BusyError
 from metavox.serve.library import Library
 from metavox.serve.stretch import split_speed, stretch
+from metavox.translation.base import Translator
+from metavox.translation.languages import base
 from metavox.tts import TTS
+from metavox.tts.espeak import language_names
 
 log = logging.getLogger(__name__)
 
 WAITING = 8
-"""Voices that are made or wait for it; more would wait for minutes."""
+"""Voices and translations that are made or wait for it; more would wait for minutes."""
+
+LONGEST = 600
+"""Seconds of a recording that is translated here; `adapt.py` takes any length and goes on where it was stopped."""
 
 NO_CONSENT = ("", "0", "false", "no", "none", "null")
 
@@ -46,11 +55,15 @@ class Studio:
 
     What is heard goes through one thread, in the order it was asked for: a text-to-speech engine is one to a process,
     and two conversions at once would both be late. Voices are made in another, so that speaking does not wait for them.
-    `tts` is the text-to-speech voice behind new voices; None: the run's.
+    `tts` is the text-to-speech voice behind new voices; None: the run's. `asr` and `translator` make the engines of
+    translations when they are needed; without them, texts have to be given.
     """
 
-    def __init__(self, run: Run, library: Library, tts: TTS | None = None) -> None:
-        self.run, self.library, self.tts = run, library, tts
+    def __init__(
+        self, run: Run, library: Library, tts: TTS | None = None, asr: Callable[[], ASR] | None = None,
+        translator: Callable[[], Translator] | None = None,
+    ) -> None:  # fmt: skip
+        self.run, self.library, self.tts, self.asr, self.translator = run, library, tts, asr, translator
         self._mouth, self._bench = ThreadPoolExecutor(1, "mouth"), ThreadPoolExecutor(1, "bench")
         self._in_work = 0
 
@@ -102,16 +115,81 @@ class Studio:
             raise ConfigError("consent is missing: say that the person who is heard agrees to this voice")
         if not recordings:
             raise ConfigError("files is missing: send one or more recordings of the voice")
-        if self._in_work >= WAITING:
-            raise BusyError("too many voices are being made; try again in a minute")
+        self._check_room()
         own = self.library.reserve(name)
-        self._in_work += 1
         making = self._bench.submit(self._make, own, recordings, consent, progress)
         making.add_done_callback(lambda _: self.library.release(own))  # also when nobody waits for it any more
+        return await self._made(making)
+
+    async def translate(
+        self, name: str, recording: Upload, folder: Path, target: str, source: str | None = None,
+        translation: str | None = None, fit: bool = False, progress: Progress | None = None,
+    ) -> Translated:  # fmt: skip
+        """Says in the language `target` what a recording says, in the voice of that name; files go to `folder`.
+
+        The recording's text, or `translation`, takes the place of an engine. Raises NoSuchVoiceError, BusyError when
+        too many wait, AudioError and MetavoxError as `Voice.translate` does.
+        """
+        self._check_room()
+        voice = self.library.load(name)
+        work = partial(
+            voice.translate, recording.path, target, folder, source=source, transcript=recording.text,
+            translation=translation, asr=self.asr, translator=self.translator, fit=fit, cache=folder / "cache",
+            name="speech", progress=progress or (lambda title, share: None),
+        )  # fmt: skip
+        return await self._made(self._bench.submit(self._translate, work, recording))
+
+    def targets(self, source: str) -> list[str]:
+        """The languages that speech in `source` can be translated into, by the codes of espeak-ng.
+
+        Raises MetavoxError where there is no translator.
+        """
+        if self.translator is None:
+            raise MetavoxError("there is no translator here: give translation=")
+        translator = self.translator()
+
+        def has(target: str) -> bool:
+            try:
+                translator.check(source, target)
+            except ConfigError:
+                return False
+            return True
+
+        return [target for target in language_names() if base(target) != base(source) and has(target)]
+
+    def translation_server(self) -> str | None:
+        """The server that texts to translate are sent to; None where they stay on this machine."""
         try:
-            return await asyncio.wrap_future(making)
+            url = self.translator().settings().get("url") if self.translator else None
+        except MetavoxError:  # not installed; whoever asks for a translation is told
+            return None
+        return None if url is None else str(url)
+
+    def _check_room(self) -> None:
+        if self._in_work >= WAITING:
+            raise BusyError("too many voices and translations are being made; try again in a minute")
+
+    async def _made(self, work: Future[Result]) -> Result:
+        """What is being made, when it is there."""
+        self._in_work += 1
+        try:
+            return await asyncio.wrap_future(work)
         finally:
             self._in_work -= 1
+
+    @staticmethod
+    def _translate(work: Callable[[], Translated], recording: Upload) -> Translated:
+        try:
+            if (seconds := duration(recording.path)) > LONGEST:
+                raise ConfigError(
+                    f"{recording.name} takes {seconds / 60:.0f} minutes; {LONGEST // 60} are the most here, and "
+                    "python adapt.py voice=FILE source=RECORDING translate=LANGUAGE takes any length"
+                )
+            done = work()
+        except MetavoxError as error:
+            raise type(error)(by_name(str(error), [recording])) from None
+        done.warnings = [by_name(warning, [recording]) for warning in done.warnings]
+        return done
 
     def _make(self, name: str, recordings: Sequence[Upload], consent: str, progress: Progress | None) -> Voice:
         texts = {str(r.path): r.text for r in recordings if r.text}

@@ -97,6 +97,19 @@ def languages() -> dict[str, str]:
     return {code: name for code, (_, name) in best.items()}
 
 
+@functools.cache
+def language_names() -> dict[str, str]:
+    """Every language code espeak-ng knows -> the language's name in English: "es" -> "Spanish (Spain)"."""
+    lines = {
+        path.name: path.read_text(encoding="utf-8").splitlines()
+        for path in Path(espeakng_loader.get_data_path(), "lang").rglob("*") if path.is_file()
+    }  # fmt: skip
+    names = {
+        file: line.partition(" ")[2].strip() for file, read in lines.items() for line in read if line[:5] == "name "
+    }
+    return {code: names.get(file, file) for code, file in languages().items()}
+
+
 def _identifier(voice: str) -> str:
     """The engine's name of a voice. Raises ConfigError with the names there are."""
     language, plus, variant = voice.partition("+")
