@@ -6,21 +6,29 @@ from typing import Any
 
 import hydra
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
 from omegaconf import DictConfig
 from torch import Tensor
 
 from metavox.algorithms.base import MetaAlgorithm
+from metavox.algorithms.baselines import Scratch
+from metavox.algorithms.closed_form import ClosedForm
+from metavox.algorithms.gradient import GradientAlgorithm
 from metavox.tasks.batch import Pairs, TaskBatch
 
 torch.set_num_threads(1)  # tiny networks: more threads only wait for each other
 CONF = Path(__file__).parents[1] / "conf"
 ROSTER = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
-SIMPLE = ("identity", "mean_shift", "ridge", "gmm", "knn")  # nothing learned, no inner loop
-UNTRAINED = (*SIMPLE, "scratch")
+KINDS = {
+    name: get_class(yaml.safe_load((CONF / "algorithm" / f"{name}.yaml").read_bytes())["_target_"]) for name in ROSTER
+}
+SIMPLE = [name for name, kind in KINDS.items() if issubclass(kind, ClosedForm)]  # nothing learned, no inner loop
+UNTRAINED = [*SIMPLE, *(name for name, kind in KINDS.items() if issubclass(kind, Scratch))]
 TRAINED = [name for name in ROSTER if name not in UNTRAINED]
-CLOSED = (*SIMPLE, "alpaca", "r2d2", "cnp", "protonet")  # no inner loop of gradient steps
-GRADIENT = [name for name in ROSTER if name not in CLOSED]
+GRADIENT = [name for name, kind in KINDS.items() if issubclass(kind, GradientAlgorithm)]
+CLOSED = [name for name in ROSTER if name not in GRADIENT]  # no inner loop of gradient steps
 SMALL = {
     "mlp": ["model.hidden=[12]", "model.context=1"],
     "conv": ["model.channels=6", "model.dilations=[1,2]"],

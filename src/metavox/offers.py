@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from metavox.errors import ConfigError
+
 Key = tuple[str, ...]
 """A place in a config, ("algorithm", "inner")."""
 NAMED_FREELY = ("baselines", "callbacks", "listen", "logger")
@@ -34,6 +36,16 @@ def conf_folder() -> Path:
     """The folder of the YAML files: part of the package, in a checkout by a link to conf/ at its root."""
     linked = Path(__file__).parent / "conf"
     return linked if linked.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+@lru_cache(maxsize=32)
+def target_of(group: str, name: str) -> str:
+    """The class that an option of a group names. Raises ConfigError with the options that name one."""
+    files = {file.stem: yaml.safe_load(file.read_bytes()) for file in sorted((conf_folder() / group).glob("*.yaml"))}
+    targets = {option: str(node["_target_"]) for option, node in files.items() if "_target_" in node}
+    if name not in targets:
+        raise ConfigError(f"there is no {group}={name}; there are {', '.join(targets)}")
+    return targets[name]
 
 
 def place_of(key: Key) -> Key:

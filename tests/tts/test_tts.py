@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import piper_voice
+from helpers import ROOT, piper_voice
+from metavox.adaptation.speech import plain_tts, tts_of
 from metavox.errors import ConfigError, MetavoxError
-from metavox.tts import Espeak, Piper, spoken_key, voice_of
+from metavox.offers import offers, target_of
+from metavox.tts import Espeak, Piper, at_hand, spoken_key, voice_of
 
 
 def test_espeak_at_another_speed_is_shorter_and_another_sound() -> None:
@@ -96,3 +98,58 @@ def test_another_rate_in_the_config_is_the_rate_that_comes_back(tmp_path: Path) 
     config["audio"]["sample_rate"] = 16000
     Path(f"{model}.json").write_text(json.dumps(config))
     assert Piper(str(model)).speak("Hello")[1] == 16000
+
+
+BEEP = """
+import numpy as np
+
+class Beep:
+    def __init__(self, voice: str = "low", pitch: float = 150.0) -> None:
+        self.voice, self.pitch, self.name = voice, pitch, f"beep {voice}"
+
+    def speak(self, text, language=None):
+        t = np.arange(4000 * len(text.split())) / 16000
+        return (0.3 * np.sin(2 * np.pi * self.pitch * t)).astype(np.float32), 16000
+
+    def settings(self):
+        return {"engine": "beep", "voice": self.voice, "pitch": self.pitch}
+
+    def at_speed(self, factor):
+        return self
+"""
+
+
+def test_a_new_engine_is_one_file_and_one_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known by its name in lists of voices, and to a voice that was saved; nothing else is edited."""
+    conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (conf / "tts" / "beep.yaml").write_text("# beeps\n_target_: beeps.Beep\nvoice: low\npitch: 150.0\n")
+    (tmp_path / "beeps.py").write_text(BEEP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("metavox.offers.conf_folder", lambda: conf)
+    for known in (target_of, offers):
+        known.cache_clear()
+    try:
+        voice = voice_of("beep:high")
+        assert at_hand("beep:high") and voice.speak("one two")[0].shape == (8000,)
+        kept = plain_tts(voice)
+        assert kept == {"engine": "Beep", "voice": "high", "pitch": 150.0}
+        assert tts_of(kept).settings() == voice.settings()
+        with pytest.raises(ConfigError, match=r"tts=boop; there are beep, espeak, piper"):
+            voice_of("boop:high")
+        with pytest.raises(ConfigError, match=r"pitch is 'x'"):
+            tts_of({**kept, "pitch": "x"})
+    finally:
+        for known in (target_of, offers):
+            known.cache_clear()
+
+
+def test_a_voice_file_names_no_folder_and_no_class() -> None:
+    assert plain_tts(Espeak("de", speed=200)) == {
+        "engine": "Espeak", "voice": "de", "pitch": 50, "pitch_range": 50, "speed": 200,
+    }  # fmt: skip
+    for stranger in ({"engine": "Piper", "voice": "a", "folder": "/x"}, {"engine": "Espeak", "_args_": ["de"]}):
+        with pytest.raises(ConfigError, match="none can be"):
+            tts_of(stranger)
+    for stranger in ({"engine": "os.system"}, {"engine": ["Espeak"]}, {}):
+        with pytest.raises(ConfigError, match=r"set voice\.tts"):
+            tts_of(stranger)

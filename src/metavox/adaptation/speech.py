@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError
 from metavox.evaluation.waveform import Clip
 from metavox.features.frames import Features, Frames
-from metavox.stored import fits, short
-from metavox.tts import TTS, Espeak, Piper
+from metavox.offers import offers
+from metavox.stored import StoredConfig, short
+from metavox.tts import TTS
 
 SENTENCES = 10
 """Sentences that a text-to-speech voice reads to be paired with a target without transcripts, about 30 s."""
@@ -76,17 +77,18 @@ def spoken_by(tts: TTS) -> str:
     return f"{engine} voice {tts.name}"
 
 
-KEPT: dict[str, dict[str, Any]] = {
-    "Espeak": {"voice": str, "pitch": int, "speed": int, "pitch_range": int},
-    "Piper": {"voice": str, "speaker": int | str | None, "speed": float, "noise": float},
-}
-"""What a voice keeps of its text-to-speech engine."""
+def _engines() -> dict[str, tuple[str, frozenset[str]]]:
+    """Class -> its dotted name and what a voice keeps of it: the arguments that its YAML in conf/tts/ gives."""
+    known = offers(("tts",))[("tts",)]
+    return {target.rpartition(".")[2]: (target, offer.arguments) for target, offer in known.items()}
 
 
 def plain_tts(tts: TTS) -> dict[str, object]:
     """Plain values from which `tts_of` makes the same voice again."""
     engine = type(tts).__name__
-    return {"engine": engine, **{name: getattr(tts, name) for name in KEPT.get(engine, ())}}
+    target, arguments = _engines().get(engine, ("", frozenset()))
+    own = target == f"{type(tts).__module__}.{engine}"
+    return {"engine": engine, **{name: getattr(tts, name) for name in sorted(arguments) if own}}
 
 
 def tts_of(plain: Mapping[str, object]) -> TTS:
@@ -96,11 +98,11 @@ def tts_of(plain: Mapping[str, object]) -> TTS:
     from anyone, and names no folder to fetch to), and what the engine raises where its files are missing.
     """
     engine, arguments = plain.get("engine"), {k: v for k, v in plain.items() if k != "engine"}
-    kept = KEPT.get(engine, {}) if isinstance(engine, str) else {}
-    if kept and not (arguments.keys() <= kept.keys() and all(fits(v, kept[k]) for k, v in arguments.items())):
+    target, kept = _engines().get(str(engine), ("", frozenset()))
+    if not target:
+        raise ConfigError(f"the voice was adapted from a text-to-speech voice of {short(engine)}; set voice.tts to one")
+    if not arguments.keys() <= kept:
         raise ConfigError(f"the voice was adapted from a text-to-speech voice that none can be ({short(arguments)})")
-    if engine == "Espeak":
-        return Espeak(**arguments)  # type: ignore[arg-type]
-    if engine == "Piper":
-        return Piper(**arguments)  # type: ignore[arg-type]
-    raise ConfigError(f"the voice was adapted from a text-to-speech voice of {short(engine)}; set voice.tts to one")
+    stored = StoredConfig("the voice", {"tts": {"_target_": target, **arguments}}, offers(("tts",)))
+    stored.check("tts")
+    return cast(TTS, stored.build("tts"))

@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+
+from metavox.offers import target_of
+from metavox.stored import locate
 
 
 class TTS(Protocol):
@@ -29,28 +33,31 @@ class TTS(Protocol):
 
 
 def voice_of(spec: "str | TTS") -> TTS:
-    """A voice from the short form in which configs list several: `en-us+m3` is espeak-ng's, `piper:NAME` and a path
-    that ends in .onnx are Piper's. What is a voice already stays as it is.
+    """A voice from the short form in which configs list several: `ENGINE:VOICE`, where conf/tts/ENGINE.yaml names the
+    class, which takes a `voice`. Without an engine, a path that ends in .onnx is Piper's, all else espeak-ng's
+    (`en-us+m3`). What is a voice already stays as it is.
 
-    Raises ConfigError for a voice that does not exist.
+    Raises ConfigError for an engine or a voice that does not exist.
     """
-    from metavox.tts.espeak import Espeak
-    from metavox.tts.piper import Piper
-
     if not isinstance(spec, str):
         return spec
-    engine, _, voice = spec.partition(":")
-    if engine == "piper":
-        return Piper(voice)
-    return Piper(spec) if spec.endswith(".onnx") else Espeak(spec)
+    engine, voice = _engine_of(spec)
+    made: TTS = engine(voice=voice)
+    return made
 
 
 def at_hand(spec: str) -> bool:
-    """Whether the voice of a short form can speak without fetching anything: espeak-ng's always can."""
-    from metavox.tts.piper import is_local
+    """Whether the voice of a short form can speak without fetching anything, as far as its engine says (`is_local`)."""
+    engine, voice = _engine_of(spec)
+    return bool(getattr(engine, "is_local", lambda voice: True)(voice))
 
-    engine, _, voice = spec.partition(":")
-    return is_local(voice if engine == "piper" else spec) if engine == "piper" or spec.endswith(".onnx") else True
+
+def _engine_of(spec: str) -> tuple[Callable[..., TTS], str]:
+    """The class, and the voice that it is to have."""
+    name, colon, voice = spec.partition(":")
+    if not colon or not name.isidentifier():
+        name, voice = ("piper" if spec.endswith(".onnx") else "espeak"), spec
+    return locate(target_of("tts", name), spec), voice
 
 
 def spoken_key(voice: TTS, text: str, language: str | None) -> str:

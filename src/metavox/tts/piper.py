@@ -44,6 +44,13 @@ class Piper:
         self.config = _read_config(self.model)
         self.speaker = self._speaker(speaker)
 
+    @staticmethod
+    def is_local(voice: str, folder: Path = FOLDER) -> bool:
+        """Whether Piper is installed and the voice, a file or a published name, is on this machine."""
+        file = Path(voice) if voice.endswith(".onnx") else folder / f"{voice}.onnx"
+        there = all(Path(f"{file}{suffix}").expanduser().is_file() for suffix in ("", ".json"))
+        return there and find_spec("piper") is not None
+
     @property
     def name(self) -> str:
         """The name of the voice file, with the speaker's number where there are several."""
@@ -120,13 +127,6 @@ class Piper:
         """16 hex digits of the model and its config."""
         both = b"".join(_sha256(file) for file in (self.model, self.model.with_name(f"{self.model.name}.json")))
         return hashlib.sha256(both).hexdigest()[:16]
-
-
-def is_local(voice: str, folder: Path = FOLDER) -> bool:
-    """Whether Piper is installed and the voice, a file or a published name, is on this machine."""
-    file = Path(voice) if voice.endswith(".onnx") else folder / f"{voice}.onnx"
-    there = all(Path(f"{file}{suffix}").expanduser().is_file() for suffix in ("", ".json"))
-    return there and find_spec("piper") is not None
 
 
 @lru_cache(maxsize=8)
