@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from metavox.algorithms.base import MetaAlgorithm
-from metavox.algorithms.baselines import Scratch
 from metavox.algorithms.closed_form import ClosedForm
 from metavox.algorithms.gradient import GradientAlgorithm
 from metavox.tasks.batch import Pairs, TaskBatch
@@ -25,8 +24,7 @@ KINDS = {
     name: get_class(yaml.safe_load((CONF / "algorithm" / f"{name}.yaml").read_bytes())["_target_"]) for name in ROSTER
 }
 SIMPLE = [name for name, kind in KINDS.items() if issubclass(kind, ClosedForm)]  # nothing learned, no inner loop
-UNTRAINED = [*SIMPLE, *(name for name, kind in KINDS.items() if issubclass(kind, Scratch))]
-TRAINED = [name for name in ROSTER if name not in UNTRAINED]
+TRAINED = [name for name, kind in KINDS.items() if kind.needs_training]
 GRADIENT = [name for name, kind in KINDS.items() if issubclass(kind, GradientAlgorithm)]
 CLOSED = [name for name in ROSTER if name not in GRADIENT]  # no inner loop of gradient steps
 SMALL = {

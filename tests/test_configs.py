@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from helpers import ROOT, compose_train
 from metavox.build import build
@@ -47,6 +47,15 @@ def test_every_yaml_opens_with_what_it_is(path: Path) -> None:
     assert path.read_text().startswith("#")
 
 
+def refusal(vocoder: DictConfig, features: str, more: dict[str, str]) -> str:
+    """What a vocoder says against features of this kind, nothing where it renders them."""
+    try:
+        assert callable(build(vocoder, features=build(compose_train(f"features={features}").features), **more).render)
+    except MetavoxError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=[f"{g}={n}" for g, n in CHOICES])
 def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path) -> None:
     needs_root = "\nroot: ???" in (ROOT / "conf" / group / f"{name}.yaml").read_text()
@@ -60,13 +69,9 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
         parts = [build(config[k]) if config[k] else None for k in ("features", "pairing")]
         assert build(node, features=parts[0], pairing=parts[1]).shots >= 1
     elif group == "vocoder":
-        kinds = {"griffin_lim": "mel", "wavernn": "mel_wavernn", "hifigan": "mel"}
-        features = build(compose_train(f"features={kinds.get(name, 'world')}").features)
-        if "checkpoint" in node:
-            with pytest.raises(MetavoxError, match=r"none\.pt"):
-                build(node, features=features, checkpoint=str(tmp_path / "none.pt"))
-        else:
-            assert callable(build(node, features=features).render)
+        more = {"checkpoint": str(tmp_path / "none.pt")} if "checkpoint" in node else {}
+        refusals = [refusal(node, kind, more) for kind in ("world", "mel", "mel_wavernn")]  # one kind fits, at least
+        assert any("none.pt" in text for text in refusals) if more else "" in refusals
     elif group == "model":
         assert build(node, input_dim=4, output_dim=4)(torch.zeros(2, 3, 4)).shape == (2, 3, 4)
     elif (group, name) == ("features", "ssl"):  # fetches its weights

@@ -134,7 +134,11 @@ def test_a_new_engine_is_one_file_and_one_yaml(tmp_path: Path, monkeypatch: pyte
         kept = plain_tts(voice)
         assert kept == {"engine": "Beep", "voice": "high", "pitch": 150.0}
         assert tts_of(kept).settings() == voice.settings()
-        with pytest.raises(ConfigError, match=r"tts=boop; there are beep, espeak, piper"):
+        (conf / "tts" / "mute.yaml").write_text("# one voice\n_target_: builtins.object\n")
+        target_of.cache_clear()
+        with pytest.raises(ConfigError, match=r"mute takes no voice; choose it by tts=mute"):
+            voice_of("mute:high")
+        with pytest.raises(ConfigError, match=r"tts=boop; there are beep, espeak, mute, piper"):
             voice_of("boop:high")
         with pytest.raises(ConfigError, match=r"pitch is 'x'"):
             tts_of({**kept, "pitch": "x"})

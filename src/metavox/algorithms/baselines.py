@@ -42,9 +42,6 @@ class Identity(ClosedForm):
 
     title = "identity"
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-
     def fit(self, support: Pairs) -> Adapted:
         """There is nothing to adapt."""
         return {}

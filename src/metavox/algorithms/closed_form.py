@@ -15,11 +15,12 @@ FOLDS = 10
 
 
 class ClosedForm(StepFree):
-    """A baseline without a network: nothing is learned beforehand, `fit` finds a voice from its support alone."""
+    """A baseline without a network: nothing is learned beforehand, `fit` finds a voice from its support alone. The
+    network that every algorithm is handed is left out."""
 
     needs_training = False
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module | None = None) -> None:
         super().__init__(nn.Identity())
 
 

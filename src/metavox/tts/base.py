@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from metavox.errors import ConfigError
 from metavox.offers import target_of
-from metavox.stored import locate
+from metavox.stored import arguments_of, locate
 
 
 class TTS(Protocol):
@@ -57,7 +58,10 @@ def _engine_of(spec: str) -> tuple[Callable[..., TTS], str]:
     name, colon, voice = spec.partition(":")
     if not colon or not name.isidentifier():
         name, voice = ("piper" if spec.endswith(".onnx") else "espeak"), spec
-    return locate(target_of("tts", name), spec), voice
+    target = target_of("tts", name)
+    if "voice" not in arguments_of(target, spec).hints:
+        raise ConfigError(f"{spec}: the engine {name} takes no voice; choose it by tts={name}")
+    return locate(target, spec), voice
 
 
 def spoken_key(voice: TTS, text: str, language: str | None) -> str:
