@@ -34,14 +34,14 @@ class World:
         self,
         rate: int = 16000,
         hop: float = 0.005,
-        f0_floor: float = 71.0,
+        f0_floor: float = 50.0,
         f0_ceil: float = 700.0,
         order: int | None = None,
         alpha: float | None = None,
         dither: float = 1e-4,
         map_power: bool = False,
         deltas: bool = False,
-        pitch: str = "dio",
+        pitch: str = "swift",
     ) -> None:
         if rate not in USUAL and (order is None or alpha is None):
             raise ConfigError(
@@ -59,7 +59,7 @@ class World:
             )
         self.rate, self.hop, self.f0_floor, self.f0_ceil, self.dither = rate, hop, f0_floor, f0_ceil, dither
         self.tracker = pitch
-        tracker(pitch)  # which says what is missing
+        tracker(pitch)  # which refuses a name that there is not
         self.order = USUAL[rate][0] if order is None else order
         self.alpha = USUAL[rate][1] if alpha is None else alpha
         self.fft = int(pyworld.get_cheaptrick_fft_size(rate, f0_floor))
