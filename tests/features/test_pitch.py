@@ -29,6 +29,6 @@ def test_a_glide_is_followed_within_two_percent(name: str) -> None:
 
 
 def test_the_tracker_is_part_of_what_identifies_the_frames() -> None:
-    assert World(pitch="dio").settings()["pitch"] == "dio+stonemask" != World(pitch="harvest").settings()["pitch"]
+    assert World().settings()["pitch"] == "dio+stonemask" != World(pitch="harvest").settings()["pitch"]
     with pytest.raises(ConfigError, match=r"features\.pitch is 'yin'"):
         World(pitch="yin")

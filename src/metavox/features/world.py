@@ -34,14 +34,14 @@ class World:
         self,
         rate: int = 16000,
         hop: float = 0.005,
-        f0_floor: float = 50.0,
+        f0_floor: float = 71.0,
         f0_ceil: float = 700.0,
         order: int | None = None,
         alpha: float | None = None,
         dither: float = 1e-4,
         map_power: bool = False,
         deltas: bool = False,
-        pitch: str = "swift",
+        pitch: str = "dio",  # what runs used that name none; conf/features/world.yaml has the better one
     ) -> None:
         if rate not in USUAL and (order is None or alpha is None):
             raise ConfigError(
