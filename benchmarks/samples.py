@@ -8,6 +8,7 @@ the target to compare with.
 
 import argparse
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,19 @@ ROWS = ("source", "converted", "target")
 DYNAMICS = 70  # dB, of a spectrogram
 
 
-def recordings_of(folder: Path) -> tuple[list[Path], Path]:
-    """(those to adapt on, the one to speak again) of a speaker."""
+def recordings_of(
+    folder: Path, length: tuple[float, float] = LENGTH, sentences: int = 1, longest: float = math.inf
+) -> tuple[list[Path], list[Path]]:
+    """Of a speaker (those to adapt on, each shorter than `longest` seconds, and the first `sentences` of this length,
+    to be spoken again)."""
     files = sorted(folder.rglob("*.flac"))
-    said = next(f for f in files if LENGTH[0] < duration(f) < LENGTH[1])
-    return [f for f in files if f != said and duration(f) < 15][:SHOTS], said
+    spoken = [f for f in files if length[0] < duration(f) < length[1]][:sentences]
+    return [f for f in files if f not in spoken and duration(f) < longest][:SHOTS], spoken
 
 
 def samples(run: metavox.Run, folder: Path) -> dict[str, np.ndarray]:
     """source, converted and target speech [S] of the speaker in `folder`, at the rate of the run."""
-    support, said = recordings_of(folder)
+    support, (said,) = recordings_of(folder, longest=15)
     voice = run.adapt([str(f) for f in support], asr=None)
     text = transcript(said) or ""
     rate = run.features.rate

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import metavox
-from benchmarks.samples import SHOTS
+from benchmarks.samples import SHOTS, recordings_of
 from metavox.asr import Whisper
-from metavox.audio.files import duration, read
+from metavox.audio.files import read
 from metavox.corpora.transcripts import transcript
 from metavox.evaluation.dnsmos import Dnsmos
 from metavox.evaluation.secs import Secs
@@ -37,16 +37,10 @@ ROWS = {
 COLUMNS = {"secs": "SECS to the person", "wer": "word errors", "dnsmos_sig": "DNSMOS SIG"}
 
 
-def recordings_of(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(those to adapt on, those whose sentences are spoken) of a speaker."""
-    files = sorted(folder.rglob("*.flac"))
-    spoken = [f for f in files if LENGTH[0] < duration(f) < LENGTH[1]][:SENTENCES]
-    return [f for f in files if f not in spoken][:SHOTS], spoken
-
-
 def clips(run: metavox.Run, target: Path, other: Path) -> Iterator[tuple[str, EvaluatedUtterance]]:
     """Every clip of one target speaker, by the row that it belongs to."""
-    rate, (support, spoken), (theirs, said) = run.features.rate, recordings_of(target), recordings_of(other)
+    rate = run.features.rate
+    (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
     clip = {f: Clip(read(f, rate), rate) for f in (*support, *spoken, *said)}
     known = [clip[f] for f in support]
     voice = run.adapt([str(f) for f in support], asr=None)

@@ -19,52 +19,15 @@ from metavox.errors import AudioError
 
 OFFSET = 0.1
 """Of the standard deviation; the means of 288 sentences by espeak-ng lie within 0.073 of theirs without any offset."""
-SUFFIXES = frozenset(
-    (
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".snd",
-        ".caf",
-        ".w64",
-        ".rf64",
-        ".bwf",
-        ".voc",
-        ".sph",
-        ".nist",
-    )
-)
+SUFFIXES = frozenset((
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd",
+    ".caf", ".w64", ".rf64", ".bwf", ".voc", ".sph", ".nist",
+))  # fmt: skip
 """Read by libsndfile."""
-FFMPEG = frozenset(
-    (
-        ".m4a",
-        ".m4b",
-        ".mp4",
-        ".aac",
-        ".3gp",
-        ".3ga",
-        ".amr",
-        ".wma",
-        ".webm",
-        ".mka",
-        ".weba",
-        ".ac3",
-        ".ape",
-        ".wv",
-        ".mpc",
-        ".tta",
-        ".spx",
-        ".mov",
-    )
-)
+FFMPEG = frozenset((
+    ".m4a", ".m4b", ".mp4", ".aac", ".3gp", ".3ga", ".amr", ".wma", ".webm", ".mka", ".weba", ".ac3",
+    ".ape", ".wv", ".mpc", ".tta", ".spx", ".mov",
+))  # fmt: skip
 """Read where there is an ffmpeg on the PATH."""
 DEMUXERS = "mov,aac,amr,asf,matroska,ac3,ape,wv,mpc,mpc8,tta,ogg"
 """All that ffmpeg may take a file for: a playlist in disguise would have it open others."""

@@ -1,7 +1,7 @@
 """The command line of the public face: its settings, and the files that it writes."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -67,22 +67,8 @@ def adapt(config: DictConfig) -> Path:
         report.judge_all(source, "source", run.features)
     if config.text is not None and (doubt := script_warning(str(config.text), str(config.language))):
         report.warnings.append(doubt)
-    used = source.description if source else spoken_by(voice.tts)
-    if voice.stored.provenance["source"] != used and not config.translate:  # which says so itself
-        report.warnings.append(f"the voice was adapted from {voice.stored.provenance['source']}, not from this source")
-    report.source = used
-    if vocoder is None:
-        report.warnings.append(SILENT)
-    elif config.translate is not None:
-        report.run["vocoder"] = type(vocoder).__name__
-        translate_all(config, voice, inputs["source"], output, Bar())
-    else:
-        report.run["vocoder"] = type(vocoder).__name__
-        speech = source or [voice.say(str(config.text))]
-        pitch = None if source else voice.spoken_pitch
-        write_all(voice.conversions(speech, pitch), len(results), output, voice)
-        known = voice.stored.known.f0
-        report.f0["target"] = known.median if known.frames else None
+    note_source(voice, source, translating=config.translate is not None)
+    convert_inputs(config, voice, source, inputs["source"], output)
     if made_before is not None:
         targets = [Path(t["path"]) for t in voice.stored.provenance["target"]]
         report.speaker_similarity = speaker_similarity(targets, report.files)
@@ -93,6 +79,32 @@ def adapt(config: DictConfig) -> Path:
         log.info("%s", report.verdict)
     log.info("%d file(s) converted to %s; see report.md there. Voice: %s", len(report.files), output, path)
     return output
+
+
+def note_source(voice: Voice, source: Recordings | None, translating: bool) -> None:
+    """Says in the report what is converted, and warns where the voice was adapted from something else."""
+    used, known = source.description if source else spoken_by(voice.tts), voice.stored.provenance["source"]
+    if known != used and not translating:  # a translation says so itself
+        voice.report.warnings.append(f"the voice was adapted from {known}, not from this source")
+    voice.report.source = used
+
+
+def convert_inputs(
+    config: DictConfig, voice: Voice, source: Recordings | None, names: Mapping[Path, str], output: Path
+) -> None:
+    """Converts, speaks or translates what was asked for, and lists in the report what was written."""
+    report = voice.report
+    if voice.vocoder is None:
+        report.warnings.append(SILENT)
+        return
+    report.run["vocoder"] = type(voice.vocoder).__name__
+    if config.translate is not None:
+        translate_all(config, voice, names, output, Bar())
+        return
+    speech = source or [voice.say(str(config.text))]
+    write_all(voice.conversions(speech, None if source else voice.spoken_pitch), len(names) or 1, output, voice)
+    known = voice.stored.known.f0
+    report.f0["target"] = known.median if known.frames else None
 
 
 def run_wanted(config: DictConfig) -> str | Path:
