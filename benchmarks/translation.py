@@ -1,8 +1,9 @@
 """Ten recordings of people, English to Spanish and back, in their own voices; and what a foreign mouth costs.
 
-    python -m benchmarks.translation RUN LIBRISPEECH/test-other [PIPER_VOICE.onnx]
+    python -m benchmarks.translation RUN LIBRISPEECH/test-other [PIPER_VOICE.onnx] [--spanish MODEL] > PAGE.md
 
-Needs Apertium's eng-spa, Whisper (its folder or name in METAVOX_WHISPER) and Resemblyzer. Each speaker's voice is
+Needs Apertium's eng-spa, Whisper (its folder or name in METAVOX_WHISPER) and Resemblyzer. MODEL is a Whisper model that
+knows Spanish, for word error rates in that language. Each speaker's voice is
 adapted on five recordings; the others are recognised, translated, spoken in the voice, and what was said in Spanish is
 translated back and spoken in English. RUN must not have been trained on these speakers.
 """
@@ -37,18 +38,20 @@ SPEAKERS = 4  # of the second table
 
 OPENING = """# English to Spanish and back
 
-Made by `python -m benchmarks.translation`; what went wrong and why stands in [translation.md](../translation.md). The
-voices were adapted by {algorithm}. SECS: cosine to the speaker's other recordings (Resemblyzer). Seconds of work: both
-ways, without adapting the voice.
+Made by `python -m benchmarks.translation {run} LibriSpeech/test-other{piper}{spanish}`; what went wrong and why stands
+in [translation.md](../translation.md). The voices were adapted by {algorithm} (the run {run}, weights {sha256:.12}).
+SECS: cosine to the speaker's other recordings (Resemblyzer). Seconds of work: both ways, without adapting the voice, at
+a load of {load:.0f} on {cores} cores.
 """
 
 
 class Bench:
     """The engines, and the speakers of a folder."""
 
-    def __init__(self, run: str, folder: Path) -> None:
+    def __init__(self, run: str, folder: Path, spanish: str | None) -> None:
         self.run, self.secs, self.translator = metavox.load_run(run), Secs(), Apertium()
         self.asr = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
+        self.ears = {"en": self.asr, "es": Whisper(spanish) if spanish else None}
         recordings = {place: sorted(place.rglob("*.flac")) for place in sorted(folder.iterdir()) if place.is_dir()}
         self.support = {place.name: files[:SUPPORT] for place, files in recordings.items()}
         self.talks = {
@@ -68,9 +71,12 @@ class Bench:
         clips = [Clip(*soundfile.read(file, dtype="float32")) for file in files]
         return self.secs.similarity(Clip(wave, rate), clips)
 
-    def error(self, wave: np.ndarray, rate: int, text: str) -> float:
-        """Word error rate of Whisper on English speech."""
-        heard = self.asr.transcribe(wave, rate).text
+    def error(self, wave: np.ndarray, rate: int, text: str, language: str) -> float:
+        """Word error rate of Whisper; nan where no model knows the language."""
+        asr = self.ears[language]
+        if asr is None:
+            return float("nan")
+        heard = asr.transcribe(wave, rate, language).text
         return float(word_error_rate([spoken(heard)], [spoken(text)]))
 
 
@@ -139,14 +145,14 @@ def mouths(bench: Bench, piper: str | None) -> Iterator[str]:
 def _scores(
     bench: Bench, voice: metavox.Voice, mouth: TTS, language: str, speaker: str, texts: Sequence[str]
 ) -> list[tuple[float, float]]:  # fmt: skip
-    """SECS to the speaker, and the WER of English (no recogniser of Spanish is at hand), of each text."""
+    """SECS to the speaker and WER of each text."""
     foreign, other, rate = not language.startswith("en"), copy(voice), voice.run.features.rate
     other.tts = mouth
     if foreign:
         texts = list(translate_lines(bench.translator, texts, "en", language))
     said = other.conversions([other.say(text, language) for text in texts], other.spoken_pitch)
     waves = [done.wave for done in said]
-    wrong = [float("nan") if foreign else bench.error(w, rate, t) for w, t in zip(waves, texts, strict=True)]
+    wrong = [bench.error(w, rate, t, language.partition("-")[0]) for w, t in zip(waves, texts, strict=True)]
     return [(bench.similarity(speaker, wave, rate), wer) for wave, wer in zip(waves, wrong, strict=True)]
 
 
@@ -156,11 +162,17 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("piper", nargs="?")
+    parser.add_argument("--spanish", help="a Whisper model that knows Spanish: a name or a folder")
     parser.add_argument("--only", choices=("sentences", "mouths"), help="one of the two tables")
     given = parser.parse_args()
-    bench = Bench(given.run, given.folder)
+    bench = Bench(given.run, given.folder, given.spanish)
     if given.only != "mouths":
-        print(OPENING.format(algorithm=type(bench.run.checkpoint.algorithm).__name__))
+        known, piper = bench.run.checkpoint, f" {Path(given.piper).name}" if given.piper else ""
+        print(OPENING.format(
+            run=Path(given.run).name, algorithm=type(known.algorithm).__name__, sha256=known.sha256,
+            piper=piper, spanish=" --spanish MODEL" if given.spanish else "", load=os.getloadavg()[1],
+            cores=os.cpu_count(),
+        ))  # fmt: skip
         with tempfile.TemporaryDirectory() as output:
             for part in translated(bench, Path(output)):
                 print(part, end="", flush=True)
