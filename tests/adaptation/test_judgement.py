@@ -19,7 +19,7 @@ from metavox.adaptation.nearest_tts import nearest_tts
 from metavox.adaptation.recordings import find, judge, without_results
 from metavox.adaptation.script import script_warning
 from metavox.adaptation.speech import Speech
-from metavox.adaptation.support import choose
+from metavox.adaptation.support import choose, doubtful_texts
 from metavox.adaptation.verdict import verdict
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.world import World
@@ -48,6 +48,13 @@ def man() -> list[Speech]:
 @pytest.fixture(scope="module")
 def woman() -> list[Speech]:
     return [say("en-us+f2", text, f"rec{i}") for i, text in enumerate(TEXTS)]
+
+
+def test_a_text_far_too_long_for_its_recording_is_doubted_by_name(man: list[Speech], woman: list[Speech]) -> None:
+    assert not doubtful_texts(list(zip(man, woman, strict=True)), FEATURES)
+    wrong = say("en-us+m3", f"{TEXTS[0]} {TEXTS[1]}", "rec0")
+    (doubt,) = doubtful_texts([(wrong, woman[0]), *zip(man[1:], woman[1:], strict=True)], FEATURES)
+    assert doubt.startswith("rec0: its text may not be what is said")
 
 
 def named(speech: list[Speech], *order: int) -> list[Speech]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from helpers import piper_voice
 from metavox.audio.files import read
 from metavox.corpora.espeak import EspeakCorpus, corpus_sentences, synthetic_speakers
 from metavox.corpora.folder import Folder
@@ -45,6 +46,14 @@ def test_espeak_corpus_is_parallel_and_made_once(tmp_path: Path) -> None:
     corpus.prepare()
     assert [u.path.stat().st_mtime_ns for u in utterances[1:]] == times  # only the missing one was made
     assert {u.path: u.path.read_bytes() for u in utterances} == written  # and it came out the same
+
+
+def test_voices_of_other_engines_speak_the_same_sentences(tmp_path: Path) -> None:
+    corpus = EspeakCorpus(tmp_path, voices=1, sentences=2, others=[str(piper_voice())])
+    corpus.prepare()
+    utterances = corpus.utterances()
+    assert [u.speaker for u in utterances].count("en_US-joe-medium") == 2 and len({u.text for u in utterances}) == 2
+    assert all(0.8 < len(read(u.path, 16000)) / 16000 < 5 for u in utterances)
 
 
 def test_more_voices_keep_the_first() -> None:

@@ -14,6 +14,7 @@ from metavox.features.frames import Features
 from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
+from metavox.synthesis.conversion import speech
 from metavox.tasks.alignments import align_spectra
 from metavox.tasks.episodes import AlignedPair
 from metavox.tasks.quality import coverage, describe_pairs, describe_phones, geometry
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 HELD_OUT = 20
 """At most this many recordings beyond the shots check the result; more would only take longer."""
+ENOUGH_TEXTS, LENGTH_OFF = 4, 1.5
+"""On real speech the time that a sentence takes strays by a factor of 1.25 from what a text-to-speech voice leads one
+to expect. So many sentences tell what is usual, and what is off by the second number is doubted."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,10 @@ def _check_possible(wanted: str, matching: bool, transcribed: bool) -> None:
 
 def gather(
     choice: Choice, pairing: Pairing, sources: Sequence[Speech], targets: Sequence[Speech], shots: int,
-    features: Features, voice: SpokenSource,
+    features: Features, voice: SpokenSource, warnings: list[str],
 ) -> AdaptationPairs:  # fmt: skip
-    """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs.
+    """Aligns `shots` of the target recordings that can be paired, and some of the others as held-out pairs; what is
+    doubtful about their texts goes into `warnings`.
 
     Raises MetavoxError when none can.
     """
@@ -108,6 +113,7 @@ def gather(
         return _pooled(name, pairing, sources, targets, shots, features)
     if name == "tts":
         pairs = [(voice.say(t.text, t.name), t) for t in targets if t.text and spoken(t.text)]
+        warnings += doubtful_texts(pairs, features)
     pairs = [pair for pair in pairs if _fits(*pair)]
     if not pairs:
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
@@ -115,6 +121,22 @@ def gather(
     support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
     held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
     return AdaptationPairs(name, support, held_out, [t.name for _, t in chosen], quality)
+
+
+def doubtful_texts(pairs: Sequence[Couple], features: Features) -> list[str]:
+    """A sentence for each target whose text takes the source far longer or shorter to say than the others suggest: it
+    may not be what is said. A wrong text of the right length goes unnoticed; the cost of aligning it does not tell."""
+    seconds = np.array([[len(speech(side.frames, features)) * features.hop for side in pair] for pair in pairs])
+    ratios = seconds[:, 1] / np.maximum(seconds[:, 0], features.hop)
+    usual = float(np.median(ratios))
+    if len(pairs) < ENOUGH_TEXTS or usual == 0:
+        return []
+    odd = (ratios > LENGTH_OFF * usual) | (ratios < usual / LENGTH_OFF)
+    return [
+        f"{target.name}: its text may not be what is said, which takes {heard:.1f} s where {said * usual:.1f} s would "
+        "be usual; compare the two, or take the recording away"
+        for (_, target), (said, heard), strange in zip(pairs, seconds, odd, strict=True) if strange
+    ]  # fmt: skip
 
 
 def _pooled(

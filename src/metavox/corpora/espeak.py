@@ -1,5 +1,6 @@
 """A corpus made on the spot: the same sentences spoken by many different synthetic voices. Parallel, free, offline."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import soxr
 from metavox.audio.files import write
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
+from metavox.tts import TTS, voice_of
 from metavox.tts.espeak import Espeak
 from metavox.workers import parallel_map
 
@@ -44,8 +46,16 @@ class SyntheticSpeaker(NamedTuple):
         return Espeak(f"{self.accent}+{self.timbre}", self.pitch, self.speed, self.pitch_range)
 
 
+class Speaker(NamedTuple):
+    """A voice of the corpus; `name` is that of its folder."""
+
+    name: str
+    language: str | None
+    tts: TTS
+
+
 class Job(NamedTuple):
-    speaker: SyntheticSpeaker
+    speaker: Speaker
     text: str
     path: Path
 
@@ -53,18 +63,24 @@ class Job(NamedTuple):
 class EspeakCorpus:
     """`sentences` parallel sentences by each of `voices` voices, generated into `root` as 16 kHz WAV files.
 
-    Asking for more voices or sentences keeps those that exist; another `seed` gives other pitches and speeds.
+    `others` are voices of any engine beside espeak-ng's, in the short form of `metavox.tts.voice_of`. Asking for more
+    voices or sentences keeps those that exist; another `seed` gives other pitches and speeds.
     Raises ConfigError when more is asked for than there is.
     """
 
     name = "espeak"
 
-    def __init__(self, root: str | Path, voices: int = 24, sentences: int = 40, seed: int = 0) -> None:
+    def __init__(
+        self, root: str | Path, voices: int = 24, sentences: int = 40, seed: int = 0, others: Sequence[str] = ()
+    ) -> None:
         available = corpus_sentences()
         if not 1 <= sentences <= len(available):
             raise ConfigError(f"the espeak corpus has {len(available)} sentences, {sentences} were asked for")
         self.root = Path(root)
-        self.speakers = synthetic_speakers(voices, seed)
+        self.speakers = [
+            Speaker(drawn.name, drawn.accent, drawn.engine()) for drawn in synthetic_speakers(voices, seed)
+        ]
+        self.speakers += [Speaker(tts.name, None, tts) for tts in map(voice_of, others)]
         self.sentences = available[:sentences]
 
     def _jobs(self) -> list[Job]:
@@ -83,7 +99,7 @@ class EspeakCorpus:
     def utterances(self) -> list[Utterance]:
         """All utterances, sorted by id; `prepare` has made their files."""
         listed = [
-            Utterance(f"{job.speaker.name}/{job.path.stem}", job.speaker.name, job.path, job.text, job.speaker.accent)
+            Utterance(f"{job.speaker.name}/{job.path.stem}", job.speaker.name, job.path, job.text, job.speaker.language)
             for job in self._jobs()
         ]
         return sorted(listed, key=lambda utterance: utterance.id)
@@ -115,5 +131,5 @@ def synthetic_speakers(voices: int, seed: int = 0) -> list[SyntheticSpeaker]:
 
 
 def _speak(job: Job) -> None:
-    wave, rate = job.speaker.engine().speak(job.text)
+    wave, rate = job.speaker.tts.speak(job.text)
     write(job.path, soxr.resample(wave, rate, RATE), RATE)
