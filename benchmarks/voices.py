@@ -12,8 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 import metavox
 from benchmarks.samples import SHOTS, recordings_of
+from metavox.adaptation.enrolment import trained_pairing
 from metavox.asr import Whisper
 from metavox.audio.files import read
 from metavox.corpora.transcripts import transcript
@@ -26,44 +29,48 @@ from metavox.synthesis.vocoders.base import Original
 
 LENGTH = (2.5, 10.0)  # seconds of the recordings whose sentences are spoken
 SENTENCES = 3
+OWN = {"natural": "the person's own recordings", "copy": "the same through the vocoder"}
 ROWS = {
-    "natural": "the person's own recordings",
-    "copy": "the same through the vocoder",
-    "tts": "the text-to-speech voice",
-    "text": "**its text in the new voice**",
-    "other": "another person's recordings",
-    "voice": "**these in the new voice**",
+    True: OWN | {"source": "the text-to-speech voice", "voice": "**its text in the new voice**"},
+    False: OWN | {"source": "another person's recordings", "voice": "**these in the new voice**"},
 }
-COLUMNS = {"secs": "SECS to the person", "wer": "word errors", "dnsmos_sig": "DNSMOS SIG"}
+"""By whether the run was trained from text-to-speech voices."""
+COLUMNS = {
+    "secs": "SECS to the person", "source_secs": "to the source", "wer": "word errors", "dnsmos_sig": "DNSMOS SIG"
+}  # fmt: skip
 
 
-def clips(run: metavox.Run, target: Path, other: Path) -> Iterator[tuple[str, EvaluatedUtterance]]:
-    """Every clip of one target speaker, by the row that it belongs to."""
+def clips(run: metavox.Run, target: Path, other: Path, speaking: bool) -> Iterator[tuple[str, EvaluatedUtterance]]:
+    """Every clip of one target speaker, by the row that it belongs to: by texts, or by recordings of the `other`."""
     rate = run.features.rate
     (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
-    clip = {f: Clip(read(f, rate), rate) for f in (*support, *spoken, *said)}
-    known = [clip[f] for f in support]
-    voice = run.adapt([str(f) for f in support], asr=None)
-    converter = run.adapt([str(f) for f in support], [str(f) for f in theirs], asr=None)
+    known = [Clip(read(f, rate), rate) for f in support]
+    voice = run.adapt([str(f) for f in support], None if speaking else [str(f) for f in theirs], asr=None)
     for file in spoken:
-        text, wave = transcript(file) or "", clip[file].wave
+        wave = read(file, rate)
         frames = run.features.analyse(wave, rate)
         copy = voice.vocoder.render(frames, Original(wave, frames)) if voice.vocoder else wave
-        heard = {"natural": wave, "copy": copy, "tts": voice.say(text).wave(), "text": voice.speak(text)[0]}
-        yield from ((row, EvaluatedUtterance(Clip(w, rate), known, known, text)) for row, w in heard.items())
-    for file in said:
-        heard = {"other": clip[file].wave, "voice": converter.convert(str(file))[0]}
-        text = transcript(file)
-        yield from ((row, EvaluatedUtterance(Clip(w, rate), known, known, text)) for row, w in heard.items())
+        for row, heard in {"natural": wave, "copy": copy}.items():
+            yield row, EvaluatedUtterance(Clip(heard, rate), known, [], transcript(file))
+    if speaking:
+        texts = [transcript(f) or "" for f in spoken]
+        made = [(voice.say(text).wave(), voice.speak(text)[0], text) for text in texts]
+        near = [Clip(source, rate) for source, _, _ in made]
+    else:
+        made = [(read(f, rate), voice.convert(str(f))[0], transcript(f) or "") for f in said]
+        near = [Clip(read(f, rate), rate) for f in theirs]
+    for source, converted, text in made:
+        yield "source", EvaluatedUtterance(Clip(source, rate), known, [], text)
+        yield "voice", EvaluatedUtterance(Clip(converted, rate), known, near, text)
 
 
 def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]) -> dict[str, float]:
     """The metrics of the columns over the utterances of one speaker."""
     found = {score.metric: score.value for metric in metrics for score in metric(said)}
-    return {name: found[name] for name in COLUMNS}
+    return {name: found.get(name, float("nan")) for name in COLUMNS}
 
 
-def table(run: metavox.Run, folder: Path) -> Mapping[str, Mapping[str, list[float]]]:
+def table(run: metavox.Run, folder: Path, speaking: bool) -> Mapping[str, Mapping[str, list[float]]]:
     """row -> column -> a value for each speaker."""
     whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
     metrics = [Secs(), Recognised(whisper, "whisper-tiny.en"), Dnsmos()]
@@ -71,12 +78,20 @@ def table(run: metavox.Run, folder: Path) -> Mapping[str, Mapping[str, list[floa
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for i, target in enumerate(speakers):
         heard = defaultdict(list)
-        for row, utterance in clips(run, target, speakers[i - 1]):
+        for row, utterance in clips(run, target, speakers[i - 1], speaking):
             heard[row].append(utterance)
         for row, said in heard.items():
             for column, value in scores(metrics, said).items():
                 found[row][column].append(value)
     return found
+
+
+def cell(values: Sequence[float]) -> str:
+    """Mean and 95 % interval; nothing where there is nothing to measure."""
+    if np.isnan(values).all():
+        return ""
+    known = summarise(values)
+    return f"{known.mean:.2f} ({known.low:.2f} to {known.high:.2f})"
 
 
 def main() -> None:
@@ -85,7 +100,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="with a folder of recordings and transcripts a speaker")
     args = parser.parse_args()
     run = metavox.load_run(args.run)
-    found = table(run, args.folder)
+    speaking = trained_pairing(run.checkpoint) == "tts"
+    found = table(run, args.folder, speaking)
     speakers = len(found["natural"]["secs"])
     print(
         f"# Voices made with `{args.run}`\n\nBy `python -m benchmarks.voices {args.run} DIR`: {speakers} speakers of "
@@ -95,9 +111,8 @@ def main() -> None:
         "recordings too.\n"
     )
     print("| | " + " | ".join(COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
-    for row, name in ROWS.items():
-        cells = [summarise(found[row][column]) for column in COLUMNS]
-        print(f"| {name} | " + " | ".join(f"{c.mean:.2f} ({c.low:.2f} to {c.high:.2f})" for c in cells) + " |")
+    for row, name in ROWS[speaking].items():
+        print(f"| {name} | " + " | ".join(cell(found[row][column]) for column in COLUMNS) + " |")
 
 
 if __name__ == "__main__":
