@@ -50,7 +50,7 @@ class Speaker(NamedTuple):
     """A voice of the corpus; `name` is that of its folder."""
 
     name: str
-    language: str | None
+    language: str
     tts: TTS
 
 
@@ -80,7 +80,7 @@ class EspeakCorpus:
         self.speakers = [
             Speaker(drawn.name, drawn.accent, drawn.engine()) for drawn in synthetic_speakers(voices, seed)
         ]
-        self.speakers += [Speaker(tts.name, None, tts) for tts in map(voice_of, others)]
+        self.speakers += [Speaker(tts.name, "en-us", tts) for tts in map(voice_of, others)]
         self.sentences = available[:sentences]
 
     def _jobs(self) -> list[Job]:
