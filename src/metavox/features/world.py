@@ -148,7 +148,10 @@ class World:
 
     def dithered(self, wave: np.ndarray) -> np.ndarray:
         """wave [S] with white noise of the amplitude `dither`, the same every time."""
-        return wave + self.dither * np.random.default_rng(0).standard_normal(len(wave))
+        noise = np.random.default_rng(0).standard_normal(len(wave))
+        noise *= self.dither  # in place: a long recording is large
+        noise += wave
+        return noise
 
     def synthesise(self, frames: Frames) -> np.ndarray:
         """Frames -> wave [S] float32 at `self.rate`. Raises ValueError for frames without their aperiodicity."""

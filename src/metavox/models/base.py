@@ -59,6 +59,8 @@ class MappingNetwork(nn.Module):
     """
 
     batched: ClassVar[bool] = False
+    context_frames: int | None = None
+    """Frames to each side that a mapped frame depends on; None where that differs from frame to frame."""
 
     def __init__(
         self, input_dim: int, output_dim: int, features_dim: int, residual: bool = True, context_inputs: int = 0

@@ -29,7 +29,7 @@ class ConvNet(MappingNetwork):
         activation: str = "relu",
     ) -> None:
         super().__init__(input_dim, output_dim, channels, residual, context_inputs)
-        self.dilations = list(dilations)
+        self.dilations, self.context_frames = list(dilations), sum(dilations)
         self.enter = Linear(input_dim + context_inputs, channels)
         self.branches = nn.ModuleList(Linear(3 * channels, channels) for _ in dilations)
         self.activation = activation_named(activation)

@@ -31,7 +31,7 @@ class MLP(MappingNetwork):
         init_std: float | None = None,
     ) -> None:
         super().__init__(input_dim, output_dim, hidden[-1], residual, context_inputs)
-        self.frames = context
+        self.frames = self.context_frames = context
         widths = [input_dim * (2 * context + 1) + context_inputs, *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):

@@ -35,7 +35,7 @@ class Transformer(MappingNetwork):
                 f"model.channels={channels} must be a multiple of model.heads={heads}, model.reach={reach} 0 or more."
             )
         super().__init__(input_dim, output_dim, channels, residual, context_inputs)
-        self.reach = reach * layers
+        self.reach = self.context_frames = reach * layers
         self.enter = Linear(input_dim + context_inputs, channels)
         self.layers = nn.ModuleList(Layer(channels, heads, reach) for _ in range(layers))
 

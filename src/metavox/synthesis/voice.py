@@ -25,6 +25,8 @@ from metavox.synthesis.sealed import (
 from metavox.synthesis.variance import GV, NONE
 from metavox.tasks.normaliser import Normaliser
 
+LONG = 12_000
+"""Frames mapped at once, at most: a minute at a hop of 5 ms."""
 KIND, VERSION = "metavox voice", 3
 SCHEMA = {
     "f0": dict[str, Any], "variance": torch.Tensor, "features": dict[str, Plain], "adapted": dict[str, torch.Tensor],
@@ -125,7 +127,23 @@ def _spread(path: str | Path, stored: torch.Tensor) -> np.ndarray:
 
 
 def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:
-    """x [T, D], the mapped columns -> y_hat [T, D] float32 by the adapted network of one task."""
+    """x [T, D], the mapped columns -> y_hat [T, D] float32 by the adapted network of one task.
+
+    What is longer than `LONG` frames is mapped in pieces of much the same length (few rows would be multiplied by
+    other routines, and round otherwise), where the network sees the same number of frames around each.
+    """
+    reach = getattr(algorithm.model, "context_frames", None)
+    if len(x) <= LONG or reach is None:
+        return _mapped(algorithm, adapted, normaliser, x)
+    parts, size = [], -(-len(x) // -(-len(x) // LONG))
+    for first in range(0, len(x), size):
+        start = max(0, first - reach)
+        part = _mapped(algorithm, adapted, normaliser, x[start : first + size + reach])
+        parts.append(part[first - start :][:size])
+    return np.concatenate(parts)
+
+
+def _mapped(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         z = torch.from_numpy(np.asarray(normaliser.normalise(x), dtype=np.float32))[None, None]  # [1, 1, T, D]
         return normaliser.denormalise(algorithm.predict(adapted, z))[0, 0].numpy()
