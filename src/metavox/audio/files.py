@@ -167,11 +167,15 @@ def write(path: str | Path, wave: np.ndarray, rate: int, voice: str = "") -> flo
 
     Returns the share of samples that were clipped. Raises MetavoxError when the folder cannot be written.
     """
-    wave = np.asarray(wave, dtype=np.float32)
+    write_whole(path, encoded(wave, rate, voice))
+    return float(np.mean(np.abs(wave) > 1.0)) if len(wave) else 0.0
+
+
+def encoded(wave: np.ndarray, rate: int, voice: str = "") -> bytes:
+    """What `write` writes."""
     data = io.BytesIO()
     with soundfile.SoundFile(data, "w", rate, 1, "PCM_16", format="WAV") as file:
         for name, text in tags(voice).items():
             setattr(file, name, text)
-        file.write(np.clip(wave, -1.0, 1.0))
-    write_whole(path, data.getvalue())
-    return float(np.mean(np.abs(wave) > 1.0)) if len(wave) else 0.0
+        file.write(np.clip(np.asarray(wave, dtype=np.float32), -1.0, 1.0))
+    return data.getvalue()

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import soxr
 
-from metavox.audio.files import write
+from metavox.audio.kept import is_kept, keep
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError
 from metavox.tts import TTS, voice_of
@@ -91,8 +91,8 @@ class EspeakCorpus:
         ]
 
     def prepare(self) -> None:
-        """Speaks what is missing, on all cores. Raises MetavoxError when `root` cannot be written."""
-        missing = [job for job in self._jobs() if not job.path.exists()]
+        """Speaks what is missing or damaged, on all cores. Raises MetavoxError when `root` cannot be written."""
+        missing = [job for job in self._jobs() if not is_kept(job.path)]
         for _ in parallel_map(_speak, missing, len(missing), "espeak corpus"):
             pass
 
@@ -132,4 +132,4 @@ def synthetic_speakers(voices: int, seed: int = 0) -> list[SyntheticSpeaker]:
 
 def _speak(job: Job) -> None:
     wave, rate = job.speaker.tts.speak(job.text)
-    write(job.path, soxr.resample(wave, rate, RATE), RATE)
+    keep(job.path, soxr.resample(wave, rate, RATE), RATE)

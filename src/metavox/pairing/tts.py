@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metavox.audio.files import write
+from metavox.audio.kept import is_kept, keep
 from metavox.corpora.utterance import Utterance
 from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Alignment, Labels, SpeakerPair, by_speaker, voice_pairs
@@ -99,9 +99,10 @@ class TTS:
         return kept
 
     def render(self, sources: Iterable[Utterance]) -> dict[Path, str]:
-        """Speaks the utterances that have no recording yet, in parallel; returns why some could not be, by path."""
+        """Speaks the utterances that have no recording yet, or a damaged one, in parallel; returns why some could not
+        be, by path."""
         jobs = [
-            Rendering(self.voices[s.speaker], s.text or "", s.language, s.path) for s in sources if not s.path.exists()
+            Rendering(self.voices[s.speaker], s.text or "", s.language, s.path) for s in sources if not is_kept(s.path)
         ]
         workers = 1 if len(jobs) < FEW else None
         results = parallel_map(speak_to, jobs, len(jobs), "speaking transcripts", workers)
@@ -123,5 +124,5 @@ def speak_to(job: Rendering) -> str | None:
         wave, rate = job.voice.speak(job.text, job.language)
     except MetavoxError as error:
         return str(error)
-    write(job.path, wave, rate)
+    keep(job.path, wave, rate)
     return None
