@@ -91,6 +91,7 @@ def test_a_class_of_ones_own_is_trusted_by_word_or_by_its_config_folder(tmp_path
 RUNS = (
     ["algorithm=reptile", "baselines=family", "scheduler=cosine", "optimizer=sgd"],
     ["dataset=sinusoid"],
+    ["optimizer=adamw", "callbacks=early_stopping"],
     ["trainer=ddp", "logger=mlflow", "listen=[secs,mcd,wer]", "vocoder=diffvc"],
     ["dataset=librispeech", "dataset.root=a", "dataset.split.test=[1688,a]", "experiment=librispeech_alpaca"],
 )

@@ -31,6 +31,12 @@ SINES = (
 )  # fmt: skip
 
 
+STOPPING = (
+    "callbacks=early_stopping", "callbacks.stop.patience=1", "callbacks.stop.min_delta=1000", "trainer.max_epochs=4",
+)  # fmt: skip
+"""Ends after the second epoch."""
+
+
 class Interrupted(Exception):
     """In place of a kill."""
 
@@ -68,6 +74,10 @@ def go_on(folder: Path, *overrides: str) -> bytes:
         (["+trainer.check_val_every_n_epoch=2"], 1),  # an epoch without a validation
         (["trainer.reload_dataloaders_every_n_epochs=0"], 1),
         (["scheduler=cosine"], 1),
+        (["optimizer=adamw"], 1),
+        (["+trainer.accumulate_grad_batches=3"], 1),
+        ([*STOPPING], 1),
+        ([*STOPPING], 2),  # when it is to stop: nothing more is learnt
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
@@ -77,6 +87,14 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
         go_on(tmp_path / "cut", *overrides)
     assert (tmp_path / "cut/checkpoints/last.ckpt").exists()
     assert go_on(tmp_path / "cut", *overrides) == go_on(tmp_path / "whole", *overrides)
+
+
+@pytest.mark.slow
+def test_accumulated_meta_gradients_are_replayed_to_the_same_bits(tmp_path: Path) -> None:
+    """Three meta-batches make one outer step: the recorded one must not read what the optimiser has not freed."""
+    options = ("+trainer.accumulate_grad_batches=3", "algorithm.inner.record=")
+    replayed, eager = (go_on(tmp_path / value, options[0], options[1] + value) for value in ("2", "null"))
+    assert replayed == eager
 
 
 def test_no_task_comes_twice_however_long_lightning_keeps_the_loader(tmp_path: Path) -> None:

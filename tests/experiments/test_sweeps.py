@@ -211,3 +211,10 @@ def test_two_processes_never_share_a_run_folder(tmp_path: Path) -> None:
 
 def test_help_knows_every_group() -> None:
     assert set(groups()) == {p.name for p in (ROOT / "conf").iterdir() if p.is_dir()} - {"hydra"}
+
+
+@pytest.mark.parametrize("values", ["seed=0,0", "optimizer.lr=1e-3,0.001", "dataset.shots=5,5.0"])
+def test_a_value_that_is_listed_twice_is_refused(values: str, tmp_path: Path, train_here: TrainHere) -> None:
+    code, output = train_here("-m", *SINES, values, f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert code == 2 and values.partition("=")[0] in output and "Traceback" not in output, output
+    assert not (tmp_path / "sweep").exists()
