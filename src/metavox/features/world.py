@@ -57,7 +57,8 @@ class World:
             raise ConfigError(
                 f"features.f0_floor={f0_floor} and f0_ceil={f0_ceil}: need 20 <= floor < ceil < {rate / 2}"
             )
-        self.rate, self.hop, self.f0_floor, self.f0_ceil, self.dither = rate, hop, f0_floor, f0_ceil, dither
+        self.rate, self.hop, self.dither = rate, hop, dither
+        self.f0_floor, self.f0_ceil = float(f0_floor), float(f0_ceil)  # 50 and 50.0 are the same frames
         self.tracker = pitch
         tracker(pitch)  # which refuses a name that there is not
         self.order = USUAL[rate][0] if order is None else order
