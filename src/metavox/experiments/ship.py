@@ -69,6 +69,7 @@ def card(folder: Path) -> str:
     made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
     weights = sum(value.numel() for value in content["state_dict"].values())
     speaking = config["pairing"]["_target_"].endswith(".TTS")
+    pieces = config["dataset"].get("pieces")
     tasks = {(r["source"], r["target"]) for r in rows}
     lines = [
         f"# {folder.name}", "",
@@ -82,6 +83,8 @@ def card(folder: Path) -> str:
         "target (higher is better), `source_secs` that to the source voice (lower), `wer` the word error rate, "
         "`dnsmos_sig` predicted quality, `mcd` the distance in dB.", "",
         *score_table(rows), "",
+        *([f"Utterances are pieces of about {pieces:g} s, so short that a recogniser mishears natural ones too.", ""]
+          if pieces else []),
         USE.format(name=folder.name, licence=LICENCE, corpus=config["choices"]["dataset"],
                    given='text="Good morning."' if speaking else "source=RECORDINGS"), "",
     ]  # fmt: skip
@@ -92,7 +95,9 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Markdown: a row for the algorithm and each topline, a column for each metric."""
     found = summarise([dict(r) for r in rows])
     names = list(dict.fromkeys(r["algorithm"] for r in rows))
-    lines = ["| | " + " | ".join(found) + " |", "|" + " --- |" * (len(found) + 1)]
+    short = [metric.partition("/")[0] for metric in found]
+    heads = [metric if short.count(brief) > 1 else brief for metric, brief in zip(found, short, strict=True)]
+    lines = ["| | " + " | ".join(heads) + " |", "|" + " --- |" * (len(found) + 1)]
     for name in names:
         cells = [next(iter(found[metric].get(name, {}).values()), None) for metric in found]
         texts = ["" if c is None else f"{c['mean']:.3g} ± {(c['high'] - c['low']) / 2:.2g}" for c in cells]
