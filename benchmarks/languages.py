@@ -1,11 +1,13 @@
-"""Does it help a translated voice if meta-training has met the other language?
+"""Does it help a translated voice if meta-training has met the other language, and what does it cost to adapt in
+another language than is spoken?
 
-    python -m benchmarks.languages [--epochs 8] > TABLE.md
+    python -m benchmarks.languages [--epochs 8] [--whisper MODEL] > docs/results/languages.md
 
 Two runs of the same size on generated voices: one hears English only, in the other every voice says half of the
-sentences in English and half in Spanish. Voices that neither has heard are then adapted on four English sentences, from
-espeak-ng's en-us+m3, and speak Spanish by es+m3: what they give is compared with the voice's own Spanish, which exists
-here because the voices are generated. Needs Apertium's eng-spa.
+sentences in English and half in Spanish. Voices that neither has heard are then adapted on four sentences, in English
+from espeak-ng's en-us+m3 or in Spanish from es+m3, and speak four others: what they give is compared with the voice's
+own speech in that language, which exists here because the voices are generated. MODEL is a Whisper model that knows
+both languages, for word error rates. Needs Apertium's eng-spa.
 """
 
 import argparse
@@ -13,25 +15,44 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from copy import copy
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from torchmetrics.functional.text import word_error_rate
 
 import metavox
+from metavox.asr import Whisper
 from metavox.corpora.espeak import SyntheticSpeaker, corpus_sentences, synthetic_speakers
 from metavox.evaluation.mcd import Mcd
 from metavox.evaluation.secs import Secs
+from metavox.evaluation.statistics import summarise
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance
+from metavox.pairing.parallel import spoken
 from metavox.translation.apertium import Apertium
 from metavox.translation.base import translate_lines
 from metavox.tts import Espeak
 
-VOICES, HELD_OUT, SENTENCES, SUPPORT = 16, 4, 8, 4
+VOICES, HELD_OUT, SENTENCES, SUPPORT = 20, 8, 8, 4
+WAYS = (("en", "en"), ("en", "es"), ("es", "es"))  # (language adapted in, language spoken)
 ROOT = Path(__file__).resolve().parents[1]
 Texts = Mapping[str, Sequence[str]]
 """language -> the same sentences in it."""
+SPOKEN = {"en": "en-us", "es": "es"}  # by espeak-ng
+OPENING = """# A second language in meta-training
+
+Made by `python -m benchmarks.languages`: {trained} generated voices, eight of them trained on, {epochs} epochs of 60
+outer steps, the same for both runs; {held_out} other voices adapted on {support} sentences in the language of the
+second column and speaking {spoken} others, which are compared with the voice's own. Means over voices with 95 %
+intervals. {wer}
+
+| meta-trained on | adapted in | speaks | MCD (sprocket24), dB | SECS | WER |
+|---|---|---|---|---|---|"""
+PAIRED = """
+## The same voices, paired
+
+| difference | MCD (sprocket24), dB | SECS | WER |
+|---|---|---|---|"""
 
 
 def say(speaker: SyntheticSpeaker, text: str, language: str) -> tuple[np.ndarray, int]:
@@ -63,46 +84,75 @@ def train(folder: Path, output: Path, epochs: int) -> metavox.Run:
     return metavox.load_run(output)
 
 
-def score(run: metavox.Run, speaker: SyntheticSpeaker, texts: Texts, language: str) -> tuple[float, float]:
-    """MCD in dB and SECS of a voice's sentences in a language, adapted on its English."""
-    with tempfile.TemporaryDirectory() as folder:
-        record(Path(folder), [speaker], texts, ["en"])
-        files: list[str | Path] = sorted((Path(folder) / speaker.name).glob("*.wav"))[:SUPPORT]
-        voice = run.adapt(files, Espeak("en-us+m3"))
-    known = [Clip(*say(speaker, text, language)) for text in texts[language][:SUPPORT]]
-    other, said = copy(voice), []
-    pitch = other.spoken_pitch
-    for text in texts[language][SUPPORT:SENTENCES]:
-        (done,) = other.conversions([other.say(text, "en-us" if language == "en" else language)], pitch)
-        clip, own = Clip(done.wave, run.features.rate), Clip(*say(speaker, text, language))
-        said.append(EvaluatedUtterance(clip, known, [], text, own))
-    (mcd,) = Mcd(["sprocket24"])(said)
-    secs = {score.metric: score.value for score in SECS(said)}
-    return mcd.value, secs["secs"]
+class Bench:
+    """What judges: the sentences in both languages, the metrics, and a recogniser where there is one."""
+
+    def __init__(self, texts: Texts, whisper: str | None) -> None:
+        self.texts, self.mcd, self.secs = texts, Mcd(["sprocket24"]), Secs()
+        self.asr = Whisper(whisper, sure=0.0) if whisper else None
+
+    def score(self, run: metavox.Run, speaker: SyntheticSpeaker, adapted: str, language: str) -> list[float]:
+        """MCD in dB, SECS and WER of a voice that was adapted in one language and speaks in another."""
+        tts, texts = Espeak(f"{SPOKEN[adapted]}+m3"), self.texts[language]
+        with tempfile.TemporaryDirectory() as folder:
+            record(Path(folder), [speaker], self.texts, [adapted])
+            files: list[str | Path] = sorted((Path(folder) / speaker.name).glob("*.wav"))[:SUPPORT]
+            voice = run.adapt(files, tts, language=SPOKEN[adapted])
+        known = [Clip(*say(speaker, text, language)) for text in texts[:SUPPORT]]
+        said, wrong, pitch = [], [], voice.spoken_pitch
+        for text in texts[SUPPORT:SENTENCES]:
+            (done,) = voice.conversions([voice.say(text, SPOKEN[language])], pitch)
+            clip, own = Clip(done.wave, run.features.rate), Clip(*say(speaker, text, language))
+            said.append(EvaluatedUtterance(clip, known, [], text, own))
+            wrong.append(self.error(clip, text, language))
+        (mcd,) = self.mcd(said)
+        secs = {score.metric: score.value for score in self.secs(said)}
+        return [mcd.value, secs["secs"], float(np.mean(wrong))]
+
+    def error(self, clip: Clip, text: str, language: str) -> float:
+        """Word error rate of the recogniser; nan where there is none."""
+        if self.asr is None:
+            return float("nan")
+        heard = self.asr.transcribe(clip.wave, clip.rate, language).text
+        return float(word_error_rate([spoken(heard)], [spoken(text)]))
 
 
-SECS = Secs()
+def cells(scores: np.ndarray) -> str:
+    """Scores [voices, metrics] -> their means and intervals as cells of a table."""
+    return " | ".join(
+        "-" if np.isnan(column).all() else f"{s.mean:.2f} [{s.low:.2f}, {s.high:.2f}]"
+        for column, s in zip(scores.T, map(summarise, scores.T), strict=True)
+    )
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=8)
-    epochs = parser.parse_args().epochs
+    parser.add_argument("--whisper", help="a Whisper model that knows both languages: a name or a folder")
+    given = parser.parse_args()
     english = corpus_sentences()[:SENTENCES]
     texts = {"en": english, "es": [str(line) for line in translate_lines(Apertium(), english, "en", "es")]}
-    speakers = synthetic_speakers(VOICES)
-    print("| meta-trained on | language spoken | MCD (sprocket24), dB | SECS |\n|---|---|---|---|")
+    bench, speakers = Bench(texts, given.whisper), synthetic_speakers(VOICES)
+    wer = f"WER by Whisper ({bench.asr.label})." if bench.asr else "No recogniser that knows Spanish was at hand."
+    print(OPENING.format(trained=VOICES - HELD_OUT, epochs=given.epochs, held_out=HELD_OUT, support=SUPPORT,
+                         spoken=SENTENCES - SUPPORT, wer=wer))  # fmt: skip
+    found: dict[tuple[str, str, str], np.ndarray] = {}
     for name, languages in {"English": ["en"], "English and Spanish": ["en", "es"]}.items():
         with tempfile.TemporaryDirectory() as folder:
             record(Path(folder) / "voices", speakers[:-HELD_OUT], texts, languages)
-            run = train(Path(folder) / "voices", Path(folder) / "run", epochs)
-            for language in texts:
-                scores = np.array([score(run, speaker, texts, language) for speaker in speakers[-HELD_OUT:]])
-                error = scores.std(axis=0, ddof=1) / np.sqrt(HELD_OUT)
-                cells = [f"{m:.2f} ± {e:.2f}" for m, e in zip(scores.mean(axis=0), error, strict=True)]
-                print(f"| {name} | {language} | " + " | ".join(cells) + " |", flush=True)
-    print(f"\nMean and standard error over {HELD_OUT} voices; {VOICES - HELD_OUT} to train on, {epochs} epochs.")
+            run = train(Path(folder) / "voices", Path(folder) / "run", given.epochs)
+            for adapted, language in WAYS:
+                scores = [bench.score(run, speaker, adapted, language) for speaker in speakers[-HELD_OUT:]]
+                found[name, adapted, language] = np.array(scores)
+                print(f"| {name} | {adapted} | {language} | {cells(np.array(scores))} |", flush=True)
+    print(PAIRED)
+    for adapted, language in WAYS:
+        gain = found["English and Spanish", adapted, language] - found["English", adapted, language]
+        print(f"| Spanish in training; adapted in {adapted}, speaks {language} | {cells(gain)} |")
+    for name in ("English", "English and Spanish"):
+        cost = found[name, "en", "es"] - found[name, "es", "es"]
+        print(f"| adapted in English, not Spanish; trained on {name}, speaks es | {cells(cost)} |")
 
 
 if __name__ == "__main__":
