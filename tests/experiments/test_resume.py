@@ -219,7 +219,11 @@ def test_places_may_be_named_beside_resume(tmp_path: Path) -> None:
     stored = OmegaConf.create(
         {"cache": "/a", "dataset": {"cache": "/a", "root": "/ab", "corpus": {"root": "/a/espeak"}}}
     )
+    with pytest.raises(ConfigError, match=r"/ab, where the corpus of the run was, is not there; .*dataset\.root=DIR"):
+        moved_to(stored, OmegaConf.create({"cache": "/c"}), {"cache"})
+    stored.dataset.download = True
     moved = moved_to(stored, OmegaConf.create({"cache": "/c"}), {"cache"})
+    del moved.dataset["download"]
     assert moved == {"cache": "/c", "dataset": {"cache": "/c", "root": "/ab", "corpus": {"root": "/c/espeak"}}}
 
 

@@ -240,12 +240,16 @@ def load_config(run: Path, folders: Sequence[Path] = (), trust: bool = False) ->
 
 def moved_to(stored: DictConfig, given: DictConfig, keys: Collection[str]) -> DictConfig:
     """The settings of a run whose corpus, or cache, lies elsewhere now: where `given` says, for those of MOVABLE among
-    the `keys`."""
+    the `keys`. Raises ConfigError where the corpus is not there."""
     plain: dict[str, Any] = OmegaConf.to_container(stored)  # type: ignore[assignment]
     for key in MOVABLE.intersection(keys):
         before, now = OmegaConf.select(stored, key), OmegaConf.select(given, key)
         if before is not None and now is not None:
             plain = {name: _moved(child, Path(str(before)), str(now)) for name, child in plain.items()}
+    dataset = plain.get("dataset", {})
+    root = dataset.get("root")
+    if isinstance(root, str) and not dataset.get("download") and not Path(root).exists():
+        raise ConfigError(f"{root}, where the corpus of the run was, is not there; name its folder, dataset.root=DIR")
     return OmegaConf.create(plain)
 
 
