@@ -9,6 +9,7 @@ from zlib import crc32
 
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
+from metavox.stored import fits
 
 log = logging.getLogger(__name__)
 Speakers = dict[str, list[str]]
@@ -87,10 +88,9 @@ def recall_members(file: Path, utterances: Sequence[Utterance]) -> tuple[Speaker
     Raises MetavoxError when one is not there any more, and for a file that cannot be read.
     """
     kept: Members = _read(file)
-    try:
-        wanted = {id for speakers in kept.values() for ids in speakers.values() for id in ids}
-    except (AttributeError, TypeError) as error:
-        raise MetavoxError(f"cannot read {file}: {error}; restore it, or start a run in another folder") from error
+    if not fits(kept, dict[str, dict[str, list[str]]]) or kept.keys() != {"train", "validation", "test"}:
+        raise MetavoxError(f"{file} is damaged; restore it, or start a run in another folder")
+    wanted = {id for speakers in kept.values() for ids in speakers.values() for id in ids}
     known = {utterance.id: utterance for utterance in utterances}
     if gone := sorted(wanted - known.keys()):
         raise MetavoxError(
@@ -99,4 +99,9 @@ def recall_members(file: Path, utterances: Sequence[Utterance]) -> tuple[Speaker
         )
     if new := known.keys() - wanted:
         log.info("%d recordings of the corpus are none of this run's, and left out", len(new))
+    missing = {name for names in kept.values() for name in names} - {known[id].speaker for id in wanted}
+    if missing:
+        raise MetavoxError(
+            f"{file} names no recordings of {min(missing)}; restore it, or start a run in another folder"
+        )
     return {split: list(names) for split, names in kept.items()}, [known[id] for id in known if id in wanted]
