@@ -43,7 +43,7 @@ def test_other_recordings_and_other_transcripts_are_noticed(place: int, tmp_path
     other = bytearray(20_000)
     other[place] = 1
     (tmp_path / "b").write_bytes(other)
-    with pytest.raises(MetavoxError, match="1 of 3 speakers are not those.* such as those of b;"):
+    with pytest.raises(MetavoxError, match=r"1 of 3 speakers are not those.* such as those of b;"):
         check_contents(tmp_path / "split.json", contents_of(kept, tmp_path / "cache"))
     said = [*corpus(tmp_path)[:2], Utterance("c/1", "c", tmp_path / "c", "goodbye")]
     with pytest.raises(MetavoxError, match="such as those of c;"):
