@@ -38,8 +38,9 @@ SPEAKERS = 4  # of the second table
 
 OPENING = """# English to Spanish and back
 
-Made by `python -m benchmarks.translation {run} LibriSpeech/test-other{piper}{spanish}`; what went wrong and why stands
-in [translation.md](../translation.md). The voices were adapted by {algorithm} (the run {run}, weights {sha256:.12}).
+Made by `python -m benchmarks.translation {run} LibriSpeech/test-other{piper}{spanish}`;
+what went wrong and why stands in [translation.md](../translation.md).
+The voices were adapted by {algorithm} (the run {run}, weights {sha256:.12}).
 SECS: cosine to the speaker's other recordings (Resemblyzer). Seconds of work: both ways, without adapting the voice, at
 a load of {load:.0f} on {cores} cores.
 """
