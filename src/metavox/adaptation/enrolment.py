@@ -102,8 +102,9 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
     if choice.pairing == "phone":
         left = with_phones(left, "source", features, report)
         right = with_phones(right, "target", features, report)
-    aligner, notes = wishes.pairings(choice.pairing), report.warnings
-    pairs = gather(choice, aligner, left, right, shots, features, source.spoken, notes)
+    pairs = gather(
+        choice, wishes.pairings(choice.pairing), left, right, shots, features, source.spoken, report.warnings
+    )
     if len(pairs.used) < shots:
         report.warnings.append(f"{len(pairs.used)} target recordings to adapt on where {shots} were wanted")
     fitted = fit_unharmed(checkpoint, pairs, wishes, report.warnings)

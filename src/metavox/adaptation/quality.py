@@ -15,9 +15,8 @@ QUIET_ROOM = 19.0  # dB from the pauses to the speech; studio recordings have 40
 QUIET = -45.0  # dBFS of speech; below, the noise of recorders and of rounding is heard
 SHORT = 1.0  # seconds
 VOICED = 0.15  # share of the frames; running speech has 40 to 60 %
-EDGE = (
-    1.25  # a median F0 this near to the edge of what was looked for may lie beyond it (of 90 LibriSpeech voices: none)
-)
+EDGE = 1.25
+"""A median F0 within this factor of the edge of what was looked for may lie beyond it (of 90 LibriSpeech voices none)."""
 
 
 @dataclass(frozen=True)

@@ -126,10 +126,12 @@ def gather(
 def doubtful_texts(pairs: Sequence[Couple], features: Features) -> list[str]:
     """A sentence for each target whose text takes the source far longer or shorter to say than the others suggest: it
     may not be what is said. A wrong text of the right length goes unnoticed; the cost of aligning it does not tell."""
+    if len(pairs) < ENOUGH_TEXTS:
+        return []
     seconds = np.array([[len(speech(side.frames, features)) * features.hop for side in pair] for pair in pairs])
     ratios = seconds[:, 1] / np.maximum(seconds[:, 0], features.hop)
     usual = float(np.median(ratios))
-    if len(pairs) < ENOUGH_TEXTS or usual == 0:
+    if usual == 0:
         return []
     odd = (ratios > LENGTH_OFF * usual) | (ratios < usual / LENGTH_OFF)
     return [
