@@ -16,7 +16,7 @@ QUIET = -45.0  # dBFS of speech; below, the noise of recorders and of rounding i
 SHORT = 1.0  # seconds
 VOICED = 0.15  # share of the frames; running speech has 40 to 60 %
 EDGE = 1.25
-"""A median F0 within this factor of the edge of what was looked for may lie beyond it (of 90 LibriSpeech voices none)."""
+"""A median F0 within this factor of the edge of the range may lie beyond it; no one of 90 LibriSpeech voices does."""
 
 
 @dataclass(frozen=True)
