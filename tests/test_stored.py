@@ -103,6 +103,15 @@ def test_every_run_of_ours_may_go_on(overrides: list[str]) -> None:
     StoredConfig("config.yaml", plain, offers()).check()  # type: ignore[arg-type]
 
 
+def test_results_go_to_no_store_of_a_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {"logger": {"mlflow": {"_target_": "metavox.experiments.mlflow.MLflow", "tracking_uri": "http://a.b"}}}
+    with pytest.raises(ConfigError, match=r"logger\.mlflow\.tracking_uri is 'http://a\.b'.* MLFLOW_TRACKING_URI"):
+        StoredConfig("config.yaml", theirs, offers()).check()
+    StoredConfig("config.yaml", theirs, offers(), trust=True).check()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://a.b")
+    StoredConfig("config.yaml", theirs, offers()).check()
+
+
 def test_published_configs_may_be_built() -> None:
     files = sorted((ROOT / "docs" / "results").glob("*.config.yaml"))
     assert len(files) > 4

@@ -31,6 +31,8 @@ SHORT = Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 80, 80
 WATCHES = ("callbacks", "logger")
 """Groups whose texts name files within the run folder."""
+STORE, OWN_STORE = "MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"
+"""The variable that names the store that results are sent to, and the store where it is not set, as in conf/logger."""
 SIZED = ("features", "model", "algorithm", "baselines", "evaluation")
 
 
@@ -103,6 +105,11 @@ class StoredConfig(NamedTuple):
             raise self._error(key, f"is {short(value)}, {reason}")
         elif key[0] in WATCHES and type(value) is str and (value.startswith("/") or ".." in Path(value).parts):
             raise self._error(key, f"is {short(value)}, which leads out of the run folder")
+        elif key[0] in WATCHES and key[-1] == "tracking_uri" and not self.trust and value != own_store():
+            raise self._error(
+                key, f"is {short(value)}, where results would be sent; if that is what you want, "
+                f"set {STORE} to it or add trust=true"
+            )  # fmt: skip
 
     def _spend(self, key: Key, budget: list[int]) -> None:
         budget[0] -= 1
@@ -194,6 +201,11 @@ def _wrong(value: object, largest: int | None) -> str:
     if isinstance(value, int | float) and abs(value) > (largest or 2**63):
         return f"a size above {largest or 2**63}"
     return "" if value is None or type(value) in (bool, int, float) else f"a {type(value).__name__}, no plain value"
+
+
+def own_store() -> str:
+    """Where this shell sends results with logger=mlflow."""
+    return os.environ.get(STORE, OWN_STORE)
 
 
 def short(value: object) -> str:
