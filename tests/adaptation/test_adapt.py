@@ -141,7 +141,7 @@ def test_a_voice_is_used_again_without_adapting(run_adapt: Adapt, speech: Path, 
 def test_text_is_spoken_in_the_target_voice(
     run_adapt: Adapt, speech: Path, tmp_path: Path, target: str, pairing: str
 ) -> None:
-    report = run_adapt(target=speech / target, text="Good morning, how are you?")
+    report = run_adapt(target=speech / target, text="Good morning, how are you?", asr=None)
     assert report["voice"]["pairing"] == pairing
     assert abs(12 * np.log2(report["f0"]["output"] / report["f0"]["target"])) < 2
     assert len(read(tmp_path / "out" / "speech.wav", 16000)) > 16000
@@ -150,8 +150,21 @@ def test_text_is_spoken_in_the_target_voice(
 def test_without_common_names_or_transcripts_frames_are_matched(run_adapt: Adapt, speech: Path) -> None:
     report = run_adapt(target=speech / "other", source=speech / "source" / "0.wav", steps=2, lr=0.1)
     voice = report["voice"]
-    assert (voice["pairing"], voice["shots"], voice["steps"], voice["lr"]) == ("nearest", 2, 2, 0.1)
+    assert (voice["pairing"], voice["shots"], voice["steps"], voice["lr"]) == ("nearest", 3, 2, 0.1)
     assert {m["pairs"] for m in report["metrics"]} == {"support", "held-out"}
+
+
+@pytest.mark.slow
+def test_recordings_that_have_checked_a_voice_are_adapted_on(run_adapt: Adapt, speech: Path, tmp_path: Path) -> None:
+    inputs, files = {"target": speech / "target", "source": speech / "source"}, tmp_path / "out" / "target.voice"
+    all_used = run_adapt(**inputs)
+    adapted = StoredVoice.load(files).adapted
+    some_used = run_adapt(**inputs, shots=2)
+    assert (all_used["voice"]["shots"], some_used["voice"]["shots"]) == (3, 2) and "check" not in some_used["voice"]
+    assert all_used["voice"]["check"] == "adapted on 2 recordings and checked by the other 1, then on all"
+    assert all_used["metrics"] == some_used["metrics"]
+    fewer = StoredVoice.load(files).adapted
+    assert not all(torch.equal(value, fewer[name]) for name, value in adapted.items())
 
 
 def test_a_voice_is_named_after_its_recordings() -> None:

@@ -109,8 +109,14 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
         report.warnings.append(f"{len(pairs.used)} target recordings to adapt on where {shots} were wanted")
     fitted = fit_unharmed(checkpoint, pairs, wishes, report.warnings)
     report.metrics = fitted.metrics
+    checked = ""
+    if wishes.shots is None and pairs.held_out:  # what has checked the settings need not be wasted
+        checked = f"adapted on {len(pairs.used)} recordings and checked by the other {len(pairs.checked)}, then on all"
+        pairs = pairs.together()
+        fitted = fitted._replace(adapted=fit(checkpoint, pairs, fitted.steps, fitted.lr).adapted)
     used = [r for r in target.usable if r.name in pairs.used]
     history = provenance(wishes, pairs, fitted, used, source)
+    history |= {"check": checked} if checked else {}
     history |= {"source because": source.why} if source.why else {}
     history["pairing because"] = choice.reason
     history["level"] = float(np.median([r.quality.level for r in target.usable]))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
 HELD_OUT = 20
-"""At most this many recordings beyond the shots check the result; more would only take longer."""
+"""At most this many recordings beyond the shots check the result, and are adapted on then; more would take longer."""
 ENOUGH_TEXTS, LENGTH_OFF = 4, 1.5
 """On real speech the time that a sentence takes strays by a factor of 1.25 from what a text-to-speech voice leads one
 to expect. So many sentences tell what is usual, and what is off by the second number is doubted."""
@@ -31,14 +31,21 @@ to expect. So many sentences tell what is usual, and what is off by the second n
 
 @dataclass(frozen=True)
 class AdaptationPairs:
-    """Aligned pairs x [N, D], y [N, D] of mapped columns, the names of the target recordings they come from, and a line
-    on the pairs of the support."""
+    """Aligned pairs x [N, D], y [N, D] of mapped columns, the names of the target recordings that the support and the
+    held-out pairs come from, and a line on the pairs of the support."""
 
     pairing: str
     support: list[AlignedPair]
     held_out: list[AlignedPair]
     used: list[str]
+    checked: list[str]
     quality: str
+
+    def together(self) -> "AdaptationPairs":
+        """All of them as the support, none held out."""
+        return replace(
+            self, support=[*self.support, *self.held_out], held_out=[], used=[*self.used, *self.checked], checked=[]
+        )
 
 
 class Choice(NamedTuple):
@@ -119,8 +126,9 @@ def gather(
         raise MetavoxError("no recording is short enough to be aligned; cut the recordings into sentences")
     chosen, rest = spread(pairs, shots)
     support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
-    held_out = [p for s, t in spread(rest, HELD_OUT)[0] for p in _align(pairing, [s], [t], features)]
-    return AdaptationPairs(name, support, held_out, [t.name for _, t in chosen], quality)
+    rest = spread(rest, HELD_OUT)[0]
+    held_out = [p for s, t in rest for p in _align(pairing, [s], [t], features)]
+    return AdaptationPairs(name, support, held_out, [t.name for _, t in chosen], [t.name for _, t in rest], quality)
 
 
 def doubtful_texts(pairs: Sequence[Couple], features: Features) -> list[str]:
@@ -150,7 +158,7 @@ def _pooled(
     support, quality = _measured(pairing, near, chosen, features)
     rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
     held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
-    return AdaptationPairs(name, support, held_out, [t.name for t in chosen], quality)
+    return AdaptationPairs(name, support, held_out, [t.name for t in chosen], [t.name for t in rest], quality)
 
 
 def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:

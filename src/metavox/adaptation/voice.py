@@ -111,8 +111,9 @@ class Run:
 
         `target` names the recordings, `texts` what they say (else the text files beside them); `source` the recordings
         to map from, or a text-to-speech voice (None: the nearest). `shots` recordings are adapted on and the others
-        check the result, by `steps` inner steps ("auto": chosen by leaving recordings out) of the inner rate `lr`; None
-        leaves these to the run. `pairing` is auto, parallel, tts, nearest or phone. `language` is what the voice
+        check the result; None takes as many as the run was trained with, and all of them after the check. `steps` inner
+        steps ("auto": chosen by leaving recordings out) are taken at the inner rate `lr`; None leaves these to the run.
+        `pairing` is auto, parallel, tts, nearest or phone. `language` is what the voice
         will speak, `target_language` that of the target's `texts` (None: the same). `consent` is a note kept in the
         voice; `progress(title, share)` is told how far things are. Where a voice speaks and recordings have no text,
         `asr` hears it ("auto": Whisper, if it is on this machine) and keeps it in the folder `cache`.
