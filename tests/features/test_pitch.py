@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from metavox.audio.samples import DiskWave, resampled
 from metavox.errors import ConfigError
+from metavox.features import pitch
 from metavox.features.pitch import TRACKERS
 from metavox.features.world import World
 
@@ -26,6 +28,22 @@ def test_a_glide_is_followed_within_two_percent(name: str) -> None:
     inner = slice(20, -20)
     np.testing.assert_allclose(f0[:-1][inner], truth[inner], rtol=0.02)
     assert not world.pitch(1e-5 * np.random.default_rng(0).standard_normal(RATE))[10:-10].all()
+
+
+@pytest.mark.parametrize("name", ["dio", "swift", pytest.param("harvest", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rate", [RATE, 22050])
+def test_a_long_wave_is_searched_in_pieces_to_the_same_f0(
+    monkeypatch: pytest.MonkeyPatch, name: str, rate: int
+) -> None:
+    wave = (glide(110, 180, 5.0)[0] * (np.arange(5 * RATE) % RATE < 0.7 * RATE)).astype(np.float32)
+    wave = np.asarray(resampled(wave, RATE, rate))
+    found = [TRACKERS[name](wave, rate, 71.0, 700.0, 0.005)]
+    for setting, seconds in (("LONG", 4), ("PIECE", 2), ("OVERLAP", 2)):
+        monkeypatch.setattr(pitch, setting, seconds)
+    found.append(TRACKERS[name](DiskWave([wave]), rate, 71.0, 700.0, 0.005))
+    assert len(found[0]) == len(found[1])
+    np.testing.assert_array_equal(found[0] > 0, found[1] > 0)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6 if rate == RATE else 0.01)
 
 
 def test_the_tracker_is_part_of_what_identifies_the_frames() -> None:

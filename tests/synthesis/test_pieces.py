@@ -1,9 +1,14 @@
 """A long recording a piece at a time sounds as it does whole."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from metavox.features import world
+from metavox.adaptation.conversion import below_peak
+from metavox.audio import samples
+from metavox.audio.samples import DiskWave
+from metavox.features import melcepstrum, pitch, world
 from metavox.features.world import World
 from metavox.synthesis import pieces
 from metavox.synthesis.vocoders.base import Original
@@ -22,6 +27,38 @@ def test_analysis_in_pieces_gives_the_same_frames(monkeypatch: pytest.MonkeyPatc
     parts = World().analyse(WAVE, RATE)
     for name, tolerance in (("spectrum", 1e-4), ("f0", 0), ("aperiodicity", 0.05)):  # D4C draws random numbers
         assert np.abs(getattr(parts, name) - getattr(whole, name)).max() <= tolerance
+
+
+def test_a_part_of_the_wave_gives_the_frames_that_all_of_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "LONG", 230)
+    parts = World().analyse(DiskWave([WAVE]), RATE)
+    monkeypatch.setattr(world, "REACH", 100)
+    whole = World().analyse(WAVE, RATE)
+    for name in ("spectrum", "f0", "aperiodicity"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+@pytest.mark.slow
+def test_memory_hardly_grows_with_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most 4 MB a minute, frames included."""
+    for module, name in ((world, "LONG"), (pieces, "LONG"), (melcepstrum, "_CHUNK")):
+        monkeypatch.setattr(module, name, 400)
+    for module, name, value in (
+        (pitch, "LONG", 4),
+        (pitch, "PIECE", 2),
+        (pitch, "OVERLAP", 2),
+        (samples, "BLOCK", RATE),
+    ):
+        monkeypatch.setattr(module, name, value)
+    features, peaks = World(), []
+    for seconds in (10, 25):
+        tracemalloc.start()
+        wave = DiskWave(WAVE[:RATE] for _ in range(seconds))
+        frames = features.analyse(wave, RATE)
+        below_peak(pieces.render(WorldVocoder(features), frames, Original(wave, frames), features))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 15 < 4e6 / 60
 
 
 @pytest.mark.parametrize("vocoder", [WorldVocoder, DiffVC])

@@ -113,7 +113,7 @@ def test_another_register_moves_the_pitch_and_not_the_formants(spoken: Original,
     voiced = (spoken.frames.f0 > 0) & (again.f0 > 0)
     assert np.median(again.f0[voiced] / spoken.frames.f0[voiced]) == pytest.approx(ratio, rel=0.01)
     loud = world.power(spoken.frames.spectrum) > -45
-    cepstrum = world.cepstrum(world.dithered(wave), spoken.frames.f0 * ratio)
+    cepstrum = world.cepstrum(wave, spoken.frames.f0 * ratio)
     apart = np.linalg.norm((cepstrum - spoken.frames.spectrum)[loud][:, 1:], axis=1).mean()
     assert melcepstrum.MCD_DB * apart < 4.0  # copying by WORLD costs as much
 

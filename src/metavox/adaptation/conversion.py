@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from metavox.adaptation.checkpoint import Checkpoint
 from metavox.adaptation.recordings import LEVEL
 from metavox.adaptation.speech import Speech
 from metavox.audio.level import gain_to
+from metavox.audio.samples import AnyWave, each, peak
 from metavox.features.frames import Features
 from metavox.runtime import cores
 from metavox.synthesis.f0 import F0Statistics
@@ -28,16 +30,22 @@ LOUDNESS = (-36.0, -16.0)
 
 @dataclass(frozen=True)
 class Conversion:
-    """A piece of speech in another voice: `wave` [S] float32, turned down by `turned_down` dB where it would clip."""
+    """A piece of speech in another voice: `sound` [S] float32, on disk where it is long, turned down by `turned_down`
+    dB where it would clip."""
 
     source: Speech
-    wave: np.ndarray
+    sound: AnyWave
     turned_down: float
     original: Original
     vocoder: Vocoder
     features: Features
 
-    def copy_synthesis(self) -> np.ndarray:
+    @property
+    def wave(self) -> np.ndarray:
+        """The sound [S] in memory."""
+        return np.asarray(self.sound)
+
+    def copy_synthesis(self) -> AnyWave:
         """The source [S] through the vocoder alone: what is wrong there, no network can mend."""
         return below_peak(render(self.vocoder, self.original.frames, self.original, self.features))[0]
 
@@ -59,7 +67,8 @@ def convert(
         for said, target, aperiodicity in zip(speech, converted, found, strict=True):
             original = Original(said.wave(), replace(said.frames, aperiodicity=aperiodicity))
             wave = render(vocoder, replace(target, aperiodicity=aperiodicity), original, features)
-            wave, turned_down = below_peak(wave * np.float32(gain_to(level, wave, features.rate)))
+            gain = np.float32(gain_to(level, wave, features.rate))
+            wave, turned_down = below_peak(each(partial(np.multiply, gain), wave))
             yield Conversion(said, wave, turned_down, original, vocoder, features)
 
 
@@ -67,13 +76,15 @@ def copy_synthesis(speech: Speech, features: Features, vocoder: Vocoder) -> np.n
     """A piece of speech [S] through the vocoder, unconverted."""
     wave = speech.wave()
     own = replace(speech.frames, aperiodicity=features.aperiodicity(wave))
-    return below_peak(render(vocoder, own, Original(wave, own), features))[0]
+    return np.asarray(below_peak(render(vocoder, own, Original(wave, own), features))[0])
 
 
-def below_peak(wave: np.ndarray) -> tuple[np.ndarray, float]:
+def below_peak(wave: AnyWave) -> tuple[AnyWave, float]:
     """A wave [S] that does not clip, and by how many dB it was turned down for that."""
-    peak = float(np.abs(wave).max(initial=0))
-    return (wave * (PEAK / peak), float(20 * np.log10(peak / PEAK))) if peak > PEAK else (wave, 0.0)
+    highest = peak(wave)
+    if not highest > PEAK:
+        return wave, 0.0
+    return each(partial(np.multiply, np.float32(PEAK / highest)), wave), float(20 * np.log10(highest / PEAK))
 
 
 def hertz(tracks: Sequence[np.ndarray]) -> float | None:

@@ -42,5 +42,5 @@ def with_phones(speech: Sequence[Speech], role: str, features: Features, report:
 def _labelled(said: Speech, features: Features) -> Speech:
     if not spoken(said.text or ""):
         raise MetavoxError("it has no transcript")
-    wave = Clip(said.wave(), features.rate).at(RATE)
+    wave = Clip(said.wave()[:], features.rate).at(RATE)
     return replace(said, phones=frame_labels(segments(wave, said.text or ""), len(said.frames), features.hop))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metavox.audio.decode import Decoded
-from metavox.audio.level import speech_level
+from metavox.audio.level import frame_power, speech_level
+from metavox.audio.samples import AnyWave, blocks
 from metavox.features.frames import Features, Frames
 
 CLIPPED = 0.99  # of full scale
@@ -35,12 +36,13 @@ class Quality:
     notes: tuple[str, ...] = ()
 
 
-def measure(wave: np.ndarray, frames: Frames, features: Features, sound: Decoded) -> Quality:
+def measure(wave: AnyWave, frames: Frames, features: Features, sound: Decoded) -> Quality:
     """Quality of a wave [S] at the rate of the features, made of what was decoded."""
     voiced = frames.f0[frames.f0 > 0]
+    clipped = sum(int((np.abs(part) >= CLIPPED).sum()) for part in blocks(sound.wave))
     return Quality(
         len(wave) / features.rate, len(voiced) * features.hop, sound.rate,
-        float(np.mean(np.abs(sound.wave) >= CLIPPED)), signal_to_noise(wave, features.rate),
+        clipped / len(sound.wave), signal_to_noise(wave, features.rate),
         speech_level(wave, features.rate), float(np.median(voiced)) if len(voiced) else 0.0, sound.notes,
     )  # fmt: skip
 
@@ -69,10 +71,9 @@ def problems(quality: Quality, features: Features) -> list[str]:
     return [problem for problem, there in found.items() if there]
 
 
-def signal_to_noise(wave: np.ndarray, rate: int) -> float:
+def signal_to_noise(wave: AnyWave, rate: int) -> float:
     """Mean power of the loud half of the 20 ms frames over that of the quietest tenth, in dB, at most 99."""
-    size = round(FRAME * rate)
-    power = np.sort((wave[: len(wave) // size * size].reshape(-1, size) ** 2).mean(1))
+    power = np.sort(frame_power(wave, round(FRAME * rate)))
     power = power[power > 1e-6 * power.max(initial=0)]  # digital silence is an edit, not a room
     if len(power) < 10:
         return 99.0

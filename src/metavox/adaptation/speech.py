@@ -9,8 +9,10 @@ from typing import cast
 import numpy as np
 
 from metavox.adaptation.recordings import LEVEL, Recording
-from metavox.audio.files import read
+from metavox.audio.decode import decode
+from metavox.audio.files import resample
 from metavox.audio.level import gain_to
+from metavox.audio.samples import AnyWave, each
 from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError
 from metavox.evaluation.waveform import Clip
@@ -26,13 +28,13 @@ SENTENCES = 10
 @dataclass(frozen=True)
 class Speech:
     """Something said by the source or the target voice. `frames` are without aperiodicity, which is worked out for what
-    is heard. `wave` gives it [S] at the rate of the features, `phones` [T] the label of every frame (`pairing.phones`)
-    where they were asked for."""
+    is heard. `wave` gives it [S] at the rate of the features, on disk where it is long, `phones` [T] the label of every
+    frame (`pairing.phones`) where they were asked for."""
 
     name: str
     text: str | None
     frames: Frames
-    wave: Callable[[], np.ndarray]
+    wave: Callable[[], AnyWave]
     phones: np.ndarray | None = None
 
     @classmethod
@@ -48,8 +50,8 @@ class Speech:
         return cls(name, text, features.analyse(level, features.rate, aperiodicity=False), lambda: level)
 
 
-def _read(path: Path, rate: int, gain: float) -> np.ndarray:
-    return read(path, rate) * np.float32(gain)
+def _read(path: Path, rate: int, gain: float) -> AnyWave:
+    return each(lambda part: part * np.float32(gain), resample(path, decode(path), rate))
 
 
 class SpokenSource:

@@ -233,7 +233,7 @@ class Voice:
         if isinstance(speech, str | Path):
             wave = read(Path(speech).expanduser(), features.rate)
         else:
-            wave = at_rate(*check_wave(*speech), features.rate, SHORTEST)
+            wave = np.asarray(at_rate(*check_wave(*speech), features.rate, SHORTEST))
         return self._heard(Speech.of_wave("wave", None, wave, features))
 
     def speak(self, text: str, language: str | None = None, speed: float = 1.0) -> Wave:
@@ -333,9 +333,9 @@ class Voice:
                 "output": [piece.wave for piece in done],
             }
             self.report.speaker_similarity = similarities(
-                [Clip(t.wave(), features.rate) for t in targets],
+                [Clip(t.wave()[:], features.rate) for t in targets],
                 {name: [Clip(wave, features.rate) for wave in waves] for name, waves in clips.items()},
-                [Clip(piece.copy_synthesis(), features.rate) for piece in done],
+                [Clip(piece.copy_synthesis()[:], features.rate) for piece in done],
             )
         self.report.conclude()
         told = {"verdict": self.report.verdict, "similarity": self.report.speaker_similarity}

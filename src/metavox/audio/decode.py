@@ -6,15 +6,15 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import soxr
 
 from metavox.audio.containers import flac_streams, mp3_frames, mp3_whole, ogg_streams, riff_streams, sample_bytes
+from metavox.audio.samples import BLOCK, AnyWave, DiskWave, each, mean, peak, resampled, variance
 from metavox.errors import AudioError
 
 OFFSET = 0.1
@@ -32,7 +32,6 @@ FFMPEG = frozenset((
 DEMUXERS = "mov,aac,amr,asf,matroska,ac3,ape,wv,mpc,mpc8,tta,ogg"
 """All that ffmpeg may take a file for: a playlist in disguise would have it open others."""
 PATIENCE = 600  # seconds for ffmpeg
-BLOCK = 1 << 20  # frames read at once: headers promise what they like
 DENSEST = 5000  # frames a byte; no codec here holds as many
 UNKNOWN = 1 << 62  # frames, libsndfile's for a stream of unknown length
 ARRIVED = 0.99  # share of what was promised that must come; less is refused, a little less is told
@@ -41,13 +40,13 @@ ARRIVED = 0.99  # share of what was promised that must come; less is refused, a 
 class Decoded(NamedTuple):
     """One channel of a recording: wave [S] float32 at `rate` Hz, and what a listener should know of it."""
 
-    wave: np.ndarray
+    wave: AnyWave
     rate: int
     notes: tuple[str, ...]
 
 
 class _Part(NamedTuple):
-    wave: np.ndarray
+    wave: AnyWave
     rate: int
     notes: list[str]
 
@@ -58,7 +57,7 @@ def endings() -> str:
 
 
 def decode(path: Path) -> Decoded:
-    """All of a recording, also where several were joined or it was streamed without a length.
+    """All of a recording, also where several were joined or it was streamed without a length; a long one on disk.
 
     Raises AudioError for what is no readable recording, has more than two channels or is truncated.
     """
@@ -70,9 +69,9 @@ def decode(path: Path) -> Decoded:
         streams, notes = _streams(path)
     parts = [_part(path, stream) for stream in streams]
     rate = parts[0].rate
-    waves = [p.wave if p.rate == rate else soxr.resample(p.wave, p.rate, rate) for p in parts]
+    waves = [resampled(p.wave, p.rate, rate) for p in parts]
     said = dict.fromkeys([*notes, *(note for part in parts for note in part.notes)])
-    return Decoded(waves[0] if len(waves) == 1 else np.concatenate(waves), rate, tuple(said))
+    return Decoded(waves[0] if len(waves) == 1 else np.concatenate([*map(np.asarray, waves)]), rate, tuple(said))
 
 
 def check_regular(path: Path) -> None:
@@ -180,7 +179,8 @@ def _check_complete(path: Path, size: int, promised: int | None) -> list[str]:
 def _part(path: Path, source: Path | io.BytesIO) -> _Part:
     """One stream, down to one channel. Raises AudioError for a corrupt one."""
     with open_sound(path, source) as file:
-        samples = np.concatenate([np.zeros((0, file.channels), np.float32), *_blocks(file, path)])
+        parts = chain([np.zeros((0, file.channels), np.float32)], _blocks(file, path))
+        samples: AnyWave = DiskWave(parts) if BLOCK < file.frames < UNKNOWN else np.concatenate([*parts])
         if file.frames < UNKNOWN and len(samples) < ARRIVED * file.frames:
             raise AudioError(f"{path} is truncated ({len(samples)} of {file.frames} samples arrived); copy it again")
         wave, notes = one_channel(samples, path.name)
@@ -207,34 +207,34 @@ def _blocks(file: soundfile.SoundFile, path: Path) -> Iterable[np.ndarray]:
         yield found.copy()  # the block is larger than what came
 
 
-def one_channel(samples: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def one_channel(samples: AnyWave, name: str) -> tuple[AnyWave, list[str]]:
     """samples [S, 1 or 2] -> wave [S] without a constant offset: the mean, or the louder channel where the two would
     cancel (opposite phase) or one is silent."""
     if not len(samples):
         return np.zeros(0, np.float32), []
-    wave, notes = samples.mean(axis=1), list[str]()
+    wave, notes = each(lambda part: part.mean(axis=1), samples), list[str]()
     if samples.shape[1] == 2:
-        powers, power = samples.var(axis=0, dtype=np.float64), wave.var(dtype=np.float64)
+        powers, power = variance(samples), variance(wave)
         if power < 0.4 * powers.max():
-            wave = np.ascontiguousarray(samples[:, powers.argmax()])
+            wave = each(lambda part: np.ascontiguousarray(part[:, powers.argmax()]), samples)
             if powers.min() > 0.01 * powers.max():
                 notes.append(f"{name}: its channels are of opposite phase and cancel; one of them was taken")
-    offset = float(wave.mean(dtype=np.float64))
-    if np.isfinite(offset) and abs(offset) > max(5e-3, OFFSET * wave.std(dtype=np.float64)):
-        wave = wave - np.float32(offset)
+    offset = float(mean(wave))
+    if np.isfinite(offset) and abs(offset) > max(5e-3, OFFSET * np.sqrt(variance(wave))):
+        wave = each(lambda part: part - np.float32(offset), wave)
     return wave, notes
 
 
-def _full_scale(wave: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def _full_scale(wave: AnyWave, name: str) -> tuple[AnyWave, list[str]]:
     """Floating point samples from -1 to 1, from any range: that of integers, or louder than full scale."""
-    peak = float(np.abs(wave).max(initial=0))
-    if not np.isfinite(peak) or peak <= 1:
+    highest = peak(wave)
+    if not np.isfinite(highest) or highest <= 1:
         return wave, []
-    if peak <= 64:
-        return wave / np.float32(peak), []
-    full = next((2.0**bits for bits in (15, 23, 31) if peak <= 2.0**bits), peak)
-    return wave / np.float32(full), [
-        f"{name} holds numbers up to {peak:.0f} in place of 1; they were taken for integers"
+    if highest <= 64:
+        return each(lambda part: part / np.float32(highest), wave), []
+    full = next((2.0**bits for bits in (15, 23, 31) if highest <= 2.0**bits), highest)
+    return each(lambda part: part / np.float32(full), wave), [
+        f"{name} holds numbers up to {highest:.0f} in place of 1; they were taken for integers"
     ]
 
 

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
-import soxr
 
 from metavox.audio.decode import (
     FFMPEG,
@@ -23,6 +22,7 @@ from metavox.audio.decode import (
     one_channel,
     open_sound,
 )
+from metavox.audio.samples import AnyWave, blocks, resampled
 from metavox.audio.synthetic import tags
 from metavox.audio.whole import write_whole
 from metavox.errors import AudioError, MetavoxError, SilenceError
@@ -97,22 +97,23 @@ def seekable(path: Path) -> Iterator[Path]:
 
 
 def read(path: str | Path, rate: int, start: float = 0.0, stop: float | None = None) -> np.ndarray:
-    """The recording from `start` to `stop` seconds (None: its end) -> wave [S] float32, mono, at `rate` Hz.
+    """The recording from `start` to `stop` seconds (None: its end) -> wave [S] float32, mono, at `rate` Hz, in memory.
 
     Two channels are averaged; where they would cancel, the louder one is taken. Raises AudioError for what cannot be
     speech: missing, unreadable, truncated, empty, shorter than 0.1 s, silent, not-a-number samples, more than two
     channels.
     """
-    return resample(path, decode(Path(path)) if not start and stop is None else _part(Path(path), start, stop), rate)
+    sound = decode(Path(path)) if not start and stop is None else _part(Path(path), start, stop)
+    return np.asarray(resample(path, sound, rate))
 
 
-def resample(path: str | Path, sound: Decoded, rate: int) -> np.ndarray:
-    """What was decoded -> wave [S] at `rate` Hz. Raises AudioError for what cannot be speech."""
+def resample(path: str | Path, sound: Decoded, rate: int) -> AnyWave:
+    """What was decoded -> wave [S] at `rate` Hz, a long one on disk. Raises AudioError for what cannot be speech."""
     seconds = len(sound.wave) / sound.rate
     if seconds < SHORTEST:
         raise AudioError(f"{path} is too short ({seconds:.3f} s); record at least {SHORTEST} s")
     check_samples(path, sound.wave)
-    return sound.wave if sound.rate == rate else soxr.resample(sound.wave, sound.rate, rate)
+    return resampled(sound.wave, sound.rate, rate)
 
 
 def _part(path: Path, start: float, stop: float | None) -> Decoded:
@@ -121,7 +122,7 @@ def _part(path: Path, start: float, stop: float | None) -> Decoded:
     if path.suffix.lower() in FFMPEG:
         whole = decode(path)
         first, last = (None if t is None else round(t * whole.rate) for t in (start, stop))
-        return whole._replace(wave=whole.wave[first:last])
+        return whole._replace(wave=whole.wave[slice(first, last)])
     with open_sound(path, path) as file:
         first = round(start * file.samplerate)
         last = file.frames if stop is None else min(file.frames, round(stop * file.samplerate))
@@ -154,11 +155,12 @@ def check_wave(wave: object, rate: object) -> tuple[np.ndarray, int]:
     return samples.astype(np.float32), int(rate)
 
 
-def check_samples(what: object, wave: np.ndarray) -> None:
+def check_samples(what: object, wave: AnyWave) -> None:
     """Raises AudioError for a wave [S] that holds no sound or no numbers."""
-    if not np.isfinite(wave).all():
+    if not all(np.isfinite(part).all() for part in blocks(wave)):
         raise AudioError(f"{what} holds samples that are not numbers; export it again")
-    if not len(wave) or np.ptp(wave) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
+    ends = [end(part) for part in blocks(wave) for end in (np.min, np.max)] if len(wave) else [0.0]
+    if np.ptp(ends) / 2 < SILENCE:  # peak to peak: cheap recorders add a constant
         raise SilenceError(f"{what} is silent (below -60 dBFS); record it again or remove it")
 
 

@@ -18,7 +18,8 @@ from metavox.adaptation.similarity import speaker_similarity
 from metavox.adaptation.speech import spoken_by
 from metavox.adaptation.vocoder import SILENT, vocoder_of
 from metavox.adaptation.voice import Run, Voice, load_run
-from metavox.audio.files import write
+from metavox.audio.samples import blocks
+from metavox.audio.stream import write_parts
 from metavox.build import build
 from metavox.cli.adapt_checks import check, check_output
 from metavox.cli.adapt_translate import ending, translate_all
@@ -147,12 +148,12 @@ def write_all(conversions: Iterable[Conversion], total: int, output: Path, voice
             path = output / f"{done.source.name}.wav"
             if done.turned_down:
                 report.warnings.append(f"{path} turned down by {done.turned_down:.1f} dB, it would have clipped")
-            write(path, done.wave, features.rate, voice.name)
-            write(reference(path, output), done.copy_synthesis(), features.rate)
-            pitches.append(pool.submit(features.pitch, done.wave))
+            write_parts(path, blocks(done.sound), features.rate, voice.name)
+            write_parts(reference(path, output), blocks(done.copy_synthesis()), features.rate)
+            pitches.append(pool.submit(features.pitch, done.sound))
             sources.append(done.source.frames.f0)
             names = {"source": done.source.name, "output": str(path), "reference": str(reference(path, output))}
-            report.files.append({**names, "seconds": len(done.wave) / features.rate})
+            report.files.append({**names, "seconds": len(done.sound) / features.rate})
     outputs = [pitch.result() for pitch in pitches]
     for row, f0, own in zip(report.files, outputs, sources, strict=True):
         row |= {"f0_source": hertz([own]), "f0_output": hertz([f0])}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import soxr
 
+from metavox.audio.samples import AnyWave, resampled
 from metavox.errors import AudioError
 
 
@@ -47,24 +47,24 @@ class Features(Protocol):
     def settings(self) -> dict[str, Any]:
         """Plain values that identify the frames (kind, rate, hop ...): equal settings, equal frames."""
 
-    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+    def analyse(self, wave: AnyWave, rate: int, aperiodicity: bool = True) -> Frames:
         """wave [S] float, at `rate` Hz (resampled to `self.rate` when it differs). Without `aperiodicity` the frames
         can be learned from and compared, not synthesised: where there are `bands` they cost the most."""
 
-    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+    def aperiodicity(self, wave: AnyWave) -> np.ndarray:
         """[T, A], what `analyse` may leave out, of a wave [S] at `self.rate`."""
 
-    def pitch(self, wave: np.ndarray) -> np.ndarray:
+    def pitch(self, wave: AnyWave) -> np.ndarray:
         """f0 [T] of a wave [S] at `self.rate`, as `analyse` has it but alone."""
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
         """spectrum [T, D] -> [T] mean power in dB of the spectral envelope."""
 
 
-def at_rate(wave: np.ndarray, rate: int, wanted: int, least: float) -> np.ndarray:
+def at_rate(wave: AnyWave, rate: int, wanted: int, least: float) -> AnyWave:
     """wave [S] at `rate` Hz -> the same at `wanted` Hz. Raises AudioError when it is shorter than `least` seconds."""
     if rate != wanted:
-        wave = soxr.resample(wave, rate, wanted)
+        wave = resampled(wave, rate, wanted)
     if len(wave) < least * wanted:
         raise AudioError(f"{len(wave) / wanted:.3f} s of speech are too short to analyse; {least} s are needed")
     return wave

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from metavox.audio.samples import AnyWave
 from metavox.errors import ConfigError
 from metavox.features.frames import Distance, Frames, at_rate
 from metavox.features.pitch import pitch
@@ -63,24 +64,24 @@ class Mel:
         """M [bins, F]"""
         return filterbank(self.rate, self.fft, self.bins, self.fmin, self.fmax)
 
-    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+    def analyse(self, wave: AnyWave, rate: int, aperiodicity: bool = True) -> Frames:
         """wave [S] at `rate` Hz -> Frames, which have no aperiodicity anyway. Raises AudioError when the wave is
         shorter than 0.05 s."""
-        wave = at_rate(wave, rate, self.rate, LEAST)
+        wave = np.asarray(at_rate(wave, rate, self.rate, LEAST))
         mel = np.log(np.maximum(FLOOR, self.magnitudes(wave) @ self.filters.T))
         none = np.zeros((len(mel), 0), dtype=np.float32)
         return Frames(mel.astype(np.float32), self._pitch(wave, len(mel)), none)
 
-    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+    def aperiodicity(self, wave: AnyWave) -> np.ndarray:
         """[T, 0]: there is none."""
         return np.zeros((self._count(wave), 0), dtype=np.float32)
 
-    def pitch(self, wave: np.ndarray) -> np.ndarray:
+    def pitch(self, wave: AnyWave) -> np.ndarray:
         """wave [S] at `self.rate` -> F0 [T] float32 Hz, as `analyse` has it. Raises AudioError for less than 0.05 s."""
-        wave = at_rate(wave, self.rate, self.rate, LEAST)
+        wave = np.asarray(at_rate(wave, self.rate, self.rate, LEAST))
         return self._pitch(wave, self._count(wave))
 
-    def _count(self, wave: np.ndarray) -> int:
+    def _count(self, wave: AnyWave) -> int:
         return (len(wave) + 2 * self._around - self.fft) // self.step + 1
 
     def _pitch(self, wave: np.ndarray, frames: int) -> np.ndarray:

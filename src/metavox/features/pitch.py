@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyworld
 import soxr
 
+from metavox.audio.samples import AnyWave
 from metavox.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,39 +19,56 @@ FLOOR, CEIL = 71.0, 700.0  # Hz
 STEP = 0.005  # seconds, of the coarse search
 SWIFT_RATE = 16000  # Hz that SwiftF0 hears at
 SURE = 0.4  # confidence above which a frame is voiced: fewest errors on test-other (benchmarks.pitch)
-LONG, PIECE, OVERLAP = 120, 54, 3  # seconds; of which a piece at 16 kHz fits an FFT of 2^20 points
+LONG, PIECE, OVERLAP = 120, 54, 4  # seconds, even: then SwiftF0's frames of 16 ms lie where they did. A piece at 16 kHz
+# fits an FFT of 2^20 points
 _lock = threading.Lock()
 
-Tracker = Callable[[np.ndarray, int, float, float, float], np.ndarray]
-"""(wave [S] float64, rate, floor, ceil, hop in seconds) -> F0 [T] float64 Hz at 0, hop, 2 hop ..., 0 where unvoiced."""
+Tracker = Callable[[AnyWave, int, float, float, float], np.ndarray]
+"""(wave [S], rate, floor, ceil, hop in seconds) -> F0 [T] float64 Hz at 0, hop, 2 hop ..., 0 where unvoiced."""
 
 
+def in_pieces(track: Callable[[np.ndarray, int, float, float, float], np.ndarray]) -> Tracker:
+    """`track`, of waves [S] float64, for waves of any length: DIO takes 120 MB for a minute of speech.
+
+    What is longer than `LONG` is searched in pieces that overlap by more than any filter reaches and any voicing lasts,
+    along which trackers smooth. Where seconds do not begin with a frame it is searched as a whole. F0 is the same as of
+    the whole within 1e-6 where every frame lies on a sample; half-way between two, StoneMask rounds to either, and F0
+    moves by up to 1 %.
+    """
+
+    @wraps(track)
+    def search(wave: AnyWave, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
+        per_second = round(1 / hop)
+        if len(wave) <= LONG * rate or abs(per_second * hop - 1) > 1e-9:
+            return track(np.ascontiguousarray(wave, dtype=np.float64), rate, floor, ceil, hop)
+        f0 = np.zeros(_frames(len(wave), rate, hop))
+        for second in range(0, -(-len(wave) // rate), PIECE):
+            start, stop = max(0, second - OVERLAP), second + PIECE + OVERLAP
+            found = track(wave[start * rate : stop * rate].astype(np.float64), rate, floor, ceil, hop)
+            part = f0[second * per_second : (second + PIECE) * per_second]
+            part[:] = found[(second - start) * per_second :][: len(part)]
+        return f0
+
+    return search
+
+
+@in_pieces
 def dio(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
     """DIO (Morise et al. 2009) refined by StoneMask: fast; misses creaky frames, hears some low voices an octave up.
 
-    DIO takes 120 MB for a minute of speech. What is longer than `LONG` is searched in pieces that overlap: its filters
-    reach less than 0.1 s, and no voicing, along which it then smooths, lasts as long as the overlap. On 40 minutes of
-    LibriSpeech the same frames are voiced, and F0 is the same within 1e-5 Hz.
+    On 40 minutes of LibriSpeech the same frames are voiced in pieces, and F0 is the same within 1e-5 Hz.
     """
-    period, per_second = 1000 * hop, round(1 / hop)
-    if len(x) <= LONG * rate or abs(per_second * hop - 1) > 1e-9:  # else pieces would begin between two frames
-        coarse, times = pyworld.dio(x, rate, floor, ceil, frame_period=period)
-        return pyworld.stonemask(x, coarse, times, rate)
-    times = np.arange(int(1000 * len(x) / rate / period) + 1) * period / 1000
-    coarse = np.zeros(len(times))
-    for second in range(0, -(-len(x) // rate), PIECE):
-        start, stop = max(0, second - OVERLAP), second + PIECE + OVERLAP
-        found = pyworld.dio(x[start * rate : stop * rate], rate, floor, ceil, frame_period=period)[0]
-        part = coarse[second * per_second : (second + PIECE) * per_second]
-        part[:] = found[(second - start) * per_second :][: len(part)]
+    coarse, times = pyworld.dio(x, rate, floor, ceil, frame_period=1000 * hop)
     return pyworld.stonemask(x, coarse, times, rate)
 
 
+@in_pieces
 def harvest(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
     """Harvest (Morise 2017): misses next to nothing, voices much that is not, slow."""
     return pyworld.harvest(x, rate, floor, ceil, frame_period=1000 * hop)[0]
 
 
+@in_pieces
 def swift(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np.ndarray:
     """SwiftF0 (Nieradzik 2025), a small network with its weights in the wheel, refined by StoneMask between its frames
     of 16 ms."""
@@ -58,10 +76,15 @@ def swift(x: np.ndarray, rate: int, floor: float, ceil: float, hop: float) -> np
     with _lock:
         detector = _swift()
     found = detector.detect(wave.astype(np.float32), SWIFT_RATE, floor, ceil)
-    times = np.arange(int(1000 * len(x) / rate / (1000 * hop)) + 1) * hop  # as many as WORLD has
+    times = np.arange(_frames(len(x), rate, hop)) * hop
     voiced = np.interp(times, found.timestamps, found.confidence) >= SURE
     coarse = np.exp(np.interp(times, found.timestamps, np.log(np.maximum(found.pitch_hz, 1.0))))
     return pyworld.stonemask(x, np.where(voiced, coarse, 0.0), times, rate)
+
+
+def _frames(samples: int, rate: int, hop: float) -> int:
+    """As many as WORLD has."""
+    return int(1000 * samples / rate / (1000 * hop)) + 1
 
 
 TRACKERS: dict[str, Tracker] = {"dio": dio, "harvest": harvest, "swift": swift}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from metavox.audio.samples import AnyWave
 from metavox.audio.torchaudio_import import torchaudio
 from metavox.errors import ConfigError, MetavoxError
 from metavox.features.frames import Distance, Frames, at_rate
@@ -37,10 +38,10 @@ class Ssl:
         """Plain values that identify the frames."""
         return {"kind": "ssl", "bundle": self.bundle, "layer": self.layer, "normalise": self.normalise}
 
-    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+    def analyse(self, wave: AnyWave, rate: int, aperiodicity: bool = True) -> Frames:
         """wave [S] at `rate` Hz -> Frames, which have no aperiodicity anyway. Raises AudioError when the wave is
         shorter than 0.05 s."""
-        wave = at_rate(wave, rate, RATE, 2 * REACH / RATE)
+        wave = np.asarray(at_rate(wave, rate, RATE, 2 * REACH / RATE))
         frames = self._frames(wave)
         middle = _middle(len(frames))
         energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
@@ -48,13 +49,13 @@ class Ssl:
         spectrum = np.concatenate([frames, power[:, None]], axis=1).astype(np.float32)
         return Frames(spectrum, pitch(wave, RATE, middle / RATE), np.zeros((len(frames), 0), dtype=np.float32))
 
-    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+    def aperiodicity(self, wave: AnyWave) -> np.ndarray:
         """[T, 0]: there is none."""
         return np.zeros((_count(wave), 0), dtype=np.float32)
 
-    def pitch(self, wave: np.ndarray) -> np.ndarray:
+    def pitch(self, wave: AnyWave) -> np.ndarray:
         """wave [S] at 16 kHz -> F0 [T] float32 Hz, as `analyse` has it. Raises AudioError for less than 0.05 s."""
-        wave = at_rate(wave, RATE, RATE, 2 * REACH / RATE)
+        wave = np.asarray(at_rate(wave, RATE, RATE, 2 * REACH / RATE))
         return pitch(wave, RATE, _middle(_count(wave)) / RATE)
 
     def power(self, spectrum: np.ndarray) -> np.ndarray:
@@ -77,7 +78,7 @@ class Ssl:
         return found
 
 
-def _count(wave: np.ndarray) -> int:
+def _count(wave: AnyWave) -> int:
     return (len(wave) - REACH) // STEP + 1
 
 

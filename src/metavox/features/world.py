@@ -1,11 +1,12 @@
 """WORLD (Morise et al. 2016) features: mel-cepstrum of the spectral envelope, F0, coded aperiodicity."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyworld
 
+from metavox.audio.samples import AnyWave
 from metavox.errors import ConfigError
 from metavox.features import melcepstrum
 from metavox.features.frames import Frames, at_rate
@@ -16,6 +17,7 @@ from metavox.features.pitch import LABELS, tracker
 USUAL = {16000: (24, 0.41), 22050: (34, 0.455), 24000: (34, 0.466), 44100: (40, 0.544), 48000: (40, 0.554)}
 LONG = 12_000  # frames of which full spectra are held at once, a minute at a hop of 5 ms
 LEAST = 0.05  # seconds of signal that the analysis windows need
+REACH = 1  # second; more than the windows of CheapTrick and D4C see to each side of a frame
 
 
 class World:
@@ -80,52 +82,55 @@ class World:
         names = ("rate", "hop", "f0_floor", "f0_ceil", "order", "alpha", "dither", *(["deltas"] if self.deltas else []))
         return {"kind": "world", "pitch": LABELS[self.tracker], **{name: getattr(self, name) for name in names}}
 
-    def analyse(self, wave: np.ndarray, rate: int, aperiodicity: bool = True) -> Frames:
+    def analyse(self, wave: AnyWave, rate: int, aperiodicity: bool = True) -> Frames:
         """wave [S] at `rate` Hz -> Frames, without `aperiodicity` in about half the time: its columns are none.
 
         Raises AudioError when the wave is shorter than 0.05 s.
         """
         wave = at_rate(wave, rate, self.rate, LEAST)
-        f0 = self._pitch(wave)
-        x = self.dithered(wave)  # after F0, which finds pitch in noise
-        bands = self._aperiodicity(x, f0) if aperiodicity else np.zeros((len(f0), 0))
-        spectrum = self.with_slopes(self.cepstrum(x, f0))
-        return Frames(*(values.astype(np.float32) for values in (spectrum, f0, bands)))
+        f0 = self._pitch(wave)  # without dither, in which pitch would be found
+        bands = self._in_pieces(self._coded, wave, f0) if aperiodicity else np.zeros((len(f0), 0))
+        spectrum = self._in_pieces(self._encoded, wave, f0, np.float64 if self.deltas else np.float32)
+        return Frames(*(values.astype(np.float32, copy=False) for values in (self.with_slopes(spectrum), f0, bands)))
 
-    def aperiodicity(self, wave: np.ndarray) -> np.ndarray:
+    def aperiodicity(self, wave: AnyWave) -> np.ndarray:
         """wave [S] at `self.rate` -> [T, A] float32 dB, to the bit as `analyse` has it: F0 is searched again, since a
         rounded one moves some frames (by 0.04 dB on generated speech). Raises AudioError for less than 0.05 s."""
         wave = at_rate(wave, self.rate, self.rate, LEAST)
-        return self._aperiodicity(self.dithered(wave), self._pitch(wave)).astype(np.float32)
+        return self._in_pieces(self._coded, wave, self._pitch(wave))
 
-    def pitch(self, wave: np.ndarray) -> np.ndarray:
+    def pitch(self, wave: AnyWave) -> np.ndarray:
         """wave [S] at `self.rate` -> F0 [T] float32 Hz, as `analyse` has it. Raises AudioError for less than 0.05 s."""
         return self._pitch(at_rate(wave, self.rate, self.rate, LEAST)).astype(np.float32)
 
-    def _pitch(self, wave: np.ndarray) -> np.ndarray:
-        x = np.ascontiguousarray(wave, dtype=np.float64)
-        return tracker(self.tracker)(x, self.rate, self.f0_floor, self.f0_ceil, self.hop)
+    def _pitch(self, wave: AnyWave) -> np.ndarray:
+        return tracker(self.tracker)(wave, self.rate, self.f0_floor, self.f0_ceil, self.hop)
 
-    def _aperiodicity(self, dithered: np.ndarray, f0: np.ndarray) -> np.ndarray:
-        x, f0 = (np.ascontiguousarray(values, dtype=np.float64) for values in (dithered, f0))
+    def _coded(self, x: np.ndarray, f0: np.ndarray, times: np.ndarray) -> np.ndarray:
+        return np.asarray(pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate))
 
-        def coded(f0: np.ndarray, times: np.ndarray) -> np.ndarray:
-            return np.asarray(
-                pyworld.code_aperiodicity(pyworld.d4c(x, f0, times, self.rate, fft_size=self.fft), self.rate)
-            )
+    def _encoded(self, x: np.ndarray, f0: np.ndarray, times: np.ndarray) -> np.ndarray:
+        return melcepstrum.encode(
+            pyworld.cheaptrick(x, f0, times, self.rate, fft_size=self.fft), self.order, self.alpha
+        )
 
-        return self._in_pieces(coded, f0)
-
-    def _in_pieces(self, analyse: Callable[[np.ndarray, np.ndarray], np.ndarray], f0: np.ndarray) -> np.ndarray:
-        """analyse(f0 [N], times [N]) of all frames, `LONG` at a time: each frame is one of its own, and of a long
-        recording the full spectra would fill the memory."""
-        times = self._times(f0)
-        parts = [analyse(f0[i : i + LONG], times[i : i + LONG]) for i in range(0, max(1, len(f0)), LONG)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _times(self, f0: np.ndarray) -> np.ndarray:
-        """[T] seconds, as DIO has them, to the last bit."""
-        return np.arange(len(f0)) * (1000 * self.hop) / 1000
+    def _in_pieces(
+        self, analyse: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray], wave: AnyWave, f0: np.ndarray,
+        dtype: type[np.floating] = np.float32,
+    ) -> np.ndarray:  # fmt: skip
+        """analyse(dithered wave [S'], f0 [N], times [N]) of all frames, `LONG` at a time and with the part of the wave
+        around them: each frame is one of its own, and of a long recording the full spectra would fill the memory."""
+        times = np.arange(len(f0)) * (1000 * self.hop) / 1000  # seconds, as DIO has them, to the last bit
+        firsts = range(0, max(1, len(f0)), LONG)
+        starts = [max(0, int(first * self.hop) - REACH) for first in firsts]  # seconds, at which samples lie
+        stops = [*(int((first + LONG) * self.hop + 1 + REACH) * self.rate for first in firsts[:-1]), len(wave)]
+        found = np.zeros(0)
+        parts = self._dithered(wave, [slice(s * self.rate, stop) for s, stop in zip(starts, stops, strict=True)])
+        for first, start, x in zip(firsts, starts, parts, strict=True):
+            part = analyse(x, f0[first : first + LONG], times[first : first + LONG] - start)
+            found = found if first else np.empty((len(f0), part.shape[1]), dtype)
+            found[first : first + LONG] = part
+        return found
 
     def with_slopes(self, cepstrum: np.ndarray) -> np.ndarray:
         """Mel-cepstrum [T, order + 1] -> spectrum [T, D]: with slopes of its last columns if there are `deltas`."""
@@ -139,20 +144,18 @@ class World:
 
     def cepstrum(self, wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
         """Mel-cepstrum [T, order + 1] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
-        x = np.ascontiguousarray(wave, dtype=np.float64)
+        return self._in_pieces(self._encoded, wave, f0.astype(np.float64), np.float64)
 
-        def encoded(f0: np.ndarray, times: np.ndarray) -> np.ndarray:
-            envelope = pyworld.cheaptrick(x, f0, times, self.rate, fft_size=self.fft)
-            return melcepstrum.encode(envelope, self.order, self.alpha)
-
-        return self._in_pieces(encoded, f0.astype(np.float64))
-
-    def dithered(self, wave: np.ndarray) -> np.ndarray:
-        """wave [S] with white noise of the amplitude `dither`, the same every time."""
-        noise = np.random.default_rng(0).standard_normal(len(wave))
-        noise *= self.dither  # in place: a long recording is large
-        noise += wave
-        return noise
+    def _dithered(self, wave: AnyWave, parts: list[slice]) -> Iterator[np.ndarray]:
+        """The `parts` of a wave [S], which overlap, float64 with white noise of the amplitude `dither`: the same noise
+        every time, and however the wave is cut."""
+        draw, noise, begin = np.random.default_rng(0), np.zeros(0), 0
+        for part in parts:
+            x = np.array(wave[part], dtype=np.float64)
+            more = draw.standard_normal(part.start + len(x) - begin - len(noise))
+            noise, begin = np.concatenate([noise[part.start - begin :], more]), part.start
+            x += self.dither * noise
+            yield x
 
     def synthesise(self, frames: Frames) -> np.ndarray:
         """Frames -> wave [S] float32 at `self.rate`. Raises ValueError for frames without their aperiodicity."""

@@ -1,10 +1,11 @@
-"""Long recordings through a vocoder a piece at a time, so that memory does not grow with their length."""
+"""Long recordings through a vocoder a piece at a time and to disk, so that memory does not grow with their length."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 
+from metavox.audio.samples import AnyWave, DiskWave
 from metavox.features.frames import Features, Frames
 from metavox.synthesis.vocoders.base import Original, Vocoder
 
@@ -14,11 +15,16 @@ FADE = 5
 """Frames to each side of a cut over which one piece fades into the next."""
 
 
-def render(vocoder: Vocoder, frames: Frames, original: Original, features: Features) -> np.ndarray:
+def render(vocoder: Vocoder, frames: Frames, original: Original, features: Features) -> AnyWave:
     """As `vocoder.render`: frames [T] -> wave [S]. What is longer than `LONG` frames is cut where it is most quiet."""
     if len(frames) <= LONG:
         return vocoder.render(frames, original)
-    whole = np.zeros(0, dtype=np.float32)
+    return DiskWave(_parts(vocoder, frames, original, features))
+
+
+def _parts(vocoder: Vocoder, frames: Frames, original: Original, features: Features) -> Iterator[np.ndarray]:
+    """The wave, one part [S] behind the other: each fades in over the end of the one before."""
+    before = np.zeros(0, dtype=np.float32)  # the end of the part before, from the sample on where this one begins
     cuts = [0, *_cuts(features.power(original.frames.spectrum)), len(frames)]
     for first, last in pairwise(cuts):
         start, stop = max(0, first - FADE), min(len(frames), last + FADE + 1)
@@ -27,15 +33,12 @@ def render(vocoder: Vocoder, frames: Frames, original: Original, features: Featu
             _cut(frames, start, stop),
             Original(original.wave[begin : None if last == len(frames) else end], _cut(original.frames, start, stop)),
         )
-        whole = _joined(whole, part, begin, _sample(first + FADE, features) if first else 0)
-    return whole
-
-
-def _joined(whole: np.ndarray, part: np.ndarray, begin: int, faded: int) -> np.ndarray:
-    """`part` begins at sample `begin` of the whole and has taken over at sample `faded`."""
-    rise = np.linspace(0, 1, faded - begin, dtype=np.float32)
-    between = whole[begin:faded] * (1 - rise) + part[: faded - begin] * rise
-    return np.concatenate([whole[:begin], between, part[faded - begin :]])
+        fade = _sample(first + FADE, features) - begin if first else 0
+        rise = np.linspace(0, 1, fade, dtype=np.float32)
+        part = np.concatenate([before[:fade] * (1 - rise) + part[:fade] * rise, part[fade:]])
+        kept = len(part) if last == len(frames) else _sample(last - FADE, features) - begin
+        yield part[:kept]
+        before = part[kept:]
 
 
 def _cuts(power: np.ndarray) -> Iterator[int]:

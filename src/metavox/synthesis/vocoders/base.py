@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from metavox.audio.samples import AnyWave
 from metavox.errors import ConfigError
 from metavox.features.frames import Features, Frames
 
@@ -11,7 +12,7 @@ from metavox.features.frames import Features, Frames
 class Original(NamedTuple):
     """A recording that was converted: wave [S] at the rate of its features, and the frames [T] they make of it."""
 
-    wave: np.ndarray
+    wave: AnyWave
     frames: Frames
 
 

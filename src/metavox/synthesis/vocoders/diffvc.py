@@ -37,12 +37,13 @@ class DiffVC:
 
     def render(self, frames: Frames, original: Original) -> np.ndarray:
         """Frames [T] converted from the original's -> wave [S] float32, as long as the original's."""
+        sound = original.wave[:]
         if abs(semitones(original.frames.f0, frames.f0)) <= self.keep:
             difference = frames.spectrum - original.frames.spectrum
-            return self.filter(original.wave, self.features.static(difference))
-        wave = shift_pitch(original.wave, self.features.rate, self.features.hop, original.frames.f0, frames.f0)
+            return self.filter(sound, self.features.static(difference))
+        wave = shift_pitch(sound, self.features.rate, self.features.hop, original.frames.f0, frames.f0)
         # a search for F0 would err here and there: it is known
-        own = self.features.cepstrum(self.features.dithered(wave), frames.f0)
+        own = self.features.cepstrum(wave, frames.f0)
         return self.filter(wave, self.features.static(frames.spectrum) - own)
 
     def filter(self, wave: np.ndarray, difference: np.ndarray) -> np.ndarray:
