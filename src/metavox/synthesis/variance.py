@@ -37,7 +37,10 @@ def smooth_over_time(frames: np.ndarray, width: int) -> np.ndarray:
     window = np.hanning(width + 2)[1:-1]
     window, left = window / window.sum(), (width - 1) // 2
     padded = np.pad(frames, ((left, width - 1 - left), (0, 0)), mode="edge")
-    return np.stack([np.convolve(column, window, "valid") for column in padded.T], axis=1).astype(np.float32)
+    smooth = np.empty(frames.shape, dtype=np.float32)  # filled by columns: all of them in float64 are large
+    for i, column in enumerate(padded.T):
+        smooth[:, i] = np.convolve(column, window, "valid")
+    return smooth
 
 
 def jump(frames: np.ndarray, columns: slice = slice(1, 25)) -> float:
@@ -55,4 +58,8 @@ def widen_variance(
     """
     gain = np.minimum(np.sqrt(wanted / np.maximum(made, 1e-12)), GAIN) ** share
     mean = frames[speech].mean(0)
-    return ((frames - mean) * gain + mean).astype(np.float32)
+    wide = np.empty(frames.shape, dtype=np.float32)  # filled by columns, as in `smooth_over_time`
+    for i in range(len(gain)):
+        column = slice(i, i + 1)
+        wide[:, column] = (frames[:, column] - mean[column]) * gain[column] + mean[column]
+    return wide
