@@ -41,7 +41,7 @@ def samples(run: metavox.Run, folder: Path) -> dict[str, np.ndarray]:
     voice = run.adapt([str(f) for f in support], asr=None)
     text = transcript(said) or ""
     rate = run.features.rate
-    return {"source": voice.say(text).wave(), "converted": voice.speak(text)[0], "target": read(said, rate)}
+    return {"source": np.asarray(voice.say(text).wave()), "converted": voice.speak(text)[0], "target": read(said, rate)}
 
 
 def picture(waves: dict[str, np.ndarray], rate: int, path: Path) -> None:

@@ -1,6 +1,7 @@
 """How good voices made with a run are: similarity, word errors and predicted quality on people it has never met.
 
     python -m benchmarks.voices text_to_voice DIR > docs/results/text_to_voice.md      # DIR: LibriSpeech/test-other
+    python -m benchmarks.voices RUN RUN/baselines/* DIR > docs/results/algorithms.md   # all algorithms of a run
 
 Needs `metavox[asr,eval]` and Resemblyzer (docs/metrics.md); METAVOX_WHISPER names Whisper's folder where it cannot be
 fetched. Each speaker is adapted to with five recordings; up to three others give the sentences.
@@ -8,11 +9,13 @@ fetched. Each speaker is adapted to with five recordings; up to three others giv
 
 import argparse
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import metavox
 from benchmarks.samples import SHOTS, recordings_of
@@ -26,9 +29,11 @@ from metavox.evaluation.statistics import summarise
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance, WaveformMetric
 from metavox.evaluation.wer import Recognised
 from metavox.synthesis.vocoders.base import Original
+from metavox.tasks.batch import Pairs
 
 LENGTH = (2.5, 10.0)  # seconds of the recordings whose sentences are spoken
 SENTENCES = 3
+LONG = 600  # frames of a recording, 3 s, where the map is timed
 OWN = {"natural": "the person's own recordings", "copy": "the same through the vocoder"}
 ROWS = {
     True: OWN | {"source": "the text-to-speech voice", "voice": "**its text in the new voice**"},
@@ -40,13 +45,16 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def clips(run: metavox.Run, target: Path, other: Path, speaking: bool) -> Iterator[tuple[str, EvaluatedUtterance]]:
-    """Every clip of one target speaker, by the row that it belongs to: by texts, or by recordings of the `other`."""
+def clips(
+    run: metavox.Run, target: Path, other: Path, speaking: bool, alone: bool = False
+) -> Iterator[tuple[str, EvaluatedUtterance]]:
+    """Every clip of one target speaker, by the row that it belongs to: by texts, or by recordings of the `other`. The
+    voice `alone` is without those that are the same for every run."""
     rate = run.features.rate
     (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
     known = [Clip(read(f, rate), rate) for f in support]
     voice = run.adapt([str(f) for f in support], None if speaking else [str(f) for f in theirs], asr=None)
-    for file in spoken:
+    for file in [] if alone else spoken:
         wave = read(file, rate)
         frames = run.features.analyse(wave, rate)
         copy = voice.vocoder.render(frames, Original(wave, frames)) if voice.vocoder else wave
@@ -54,13 +62,14 @@ def clips(run: metavox.Run, target: Path, other: Path, speaking: bool) -> Iterat
             yield row, EvaluatedUtterance(Clip(heard, rate), known, [], transcript(file))
     if speaking:
         texts = [transcript(f) or "" for f in spoken]
-        made = [(voice.say(text).wave(), voice.speak(text)[0], text) for text in texts]
+        made = [(np.asarray(voice.say(text).wave()), voice.speak(text)[0], text) for text in texts]
         near = [Clip(source, rate) for source, _, _ in made]
     else:
         made = [(read(f, rate), voice.convert(str(f))[0], transcript(f) or "") for f in said]
         near = [Clip(read(f, rate), rate) for f in theirs]
     for source, converted, text in made:
-        yield "source", EvaluatedUtterance(Clip(source, rate), known, [], text)
+        if not alone:
+            yield "source", EvaluatedUtterance(Clip(source, rate), known, [], text)
         yield "voice", EvaluatedUtterance(Clip(converted, rate), known, near, text)
 
 
@@ -70,15 +79,15 @@ def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]
     return {name: found.get(name, float("nan")) for name in COLUMNS}
 
 
-def table(run: metavox.Run, folder: Path, speaking: bool) -> Mapping[str, Mapping[str, list[float]]]:
+def table(
+    run: metavox.Run, folder: Path, speaking: bool, metrics: Sequence[WaveformMetric], alone: bool = False
+) -> Mapping[str, Mapping[str, list[float]]]:
     """row -> column -> a value for each speaker."""
-    whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
-    metrics = [Secs(), Recognised(whisper, "whisper-tiny.en"), Dnsmos()]
     speakers = [place for place in sorted(folder.iterdir()) if place.is_dir()]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for i, target in enumerate(speakers):
         heard = defaultdict(list)
-        for row, utterance in clips(run, target, speakers[i - 1], speaking):
+        for row, utterance in clips(run, target, speakers[i - 1], speaking, alone):
             heard[row].append(utterance)
         for row, said in heard.items():
             for column, value in scores(metrics, said).items():
@@ -94,25 +103,64 @@ def cell(values: Sequence[float]) -> str:
     return f"{known.mean:.2f} ({known.low:.2f} to {known.high:.2f})"
 
 
+def cost(run: metavox.Run) -> list[str]:
+    """What a voice of the run holds beside it, and what its map costs: numbers, kB and seconds of one thread."""
+    dims = len(run.checkpoint.normaliser.mean)
+    x, y = torch.randn(2, 1, SHOTS, LONG, dims)
+    support, seconds = Pairs(x, y, torch.ones(1, SHOTS, LONG, dtype=torch.bool)), []
+    for _ in range(3):
+        start = time.perf_counter()
+        adapted = run.checkpoint.algorithm.adapt(support)
+        seconds.append(time.perf_counter() - start)
+    numbers = sum(value.numel() for value in adapted.values())
+    return [f"{numbers:,}", f"{4 * numbers / 1000:.0f}", f"{min(seconds):.2f}"]
+
+
+def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[WaveformMetric]) -> None:
+    speaking = trained_pairing(run.checkpoint) == "tts"
+    found = table(run, folder, speaking, metrics)
+    print(f"# Voices made with `{name}`\n\n" + intro(f"{name} DIR", folder, len(found["natural"]["secs"])))
+    print("| | " + " | ".join(COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
+    for row, title in ROWS[speaking].items():
+        print(f"| {title} | " + " | ".join(cell(found[row][column]) for column in COLUMNS) + " |")
+
+
+def print_several(runs: Mapping[str, metavox.Run], folder: Path, metrics: Sequence[WaveformMetric]) -> None:
+    """A row for each algorithm, with what a voice of it costs, below the rows that all share."""
+    columns = [*COLUMNS.values(), "numbers of a voice", "kB", "seconds to map"]
+    for place, (name, run) in enumerate(runs.items()):
+        speaking = trained_pairing(run.checkpoint) == "tts"
+        found = table(run, folder, speaking, metrics, alone=place > 0)
+        if place == 0:
+            print("# Voices by algorithm\n\n" + intro("RUN RUN/baselines/* DIR", folder, len(found["natural"]["secs"])))
+            print(f"| | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
+            for row in ("natural", "copy", "source"):
+                print(f"| {ROWS[speaking][row]} | " + " | ".join(cell(found[row][c]) for c in COLUMNS) + " | | | |")
+        print(f"| {name} | " + " | ".join([*(cell(found["voice"][c]) for c in COLUMNS), *cost(run)]) + " |", flush=True)
+
+
+def intro(arguments: str, folder: Path, speakers: int) -> str:
+    return (
+        f"By `python -m benchmarks.voices {arguments}`: {speakers} speakers of {folder.name}, {SHOTS} recordings each\n"
+        f"with their transcripts to adapt on, up to {SENTENCES} other sentences each. Means over speakers and 95 % "
+        "intervals\n(bootstrap). Word errors by Whisper tiny.en, which errs on the people's own recordings too.\n"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.voices")
-    parser.add_argument("run")
+    parser.add_argument("runs", nargs="+")
     parser.add_argument("folder", type=Path, help="with a folder of recordings and transcripts a speaker")
     args = parser.parse_args()
-    run = metavox.load_run(args.run)
-    speaking = trained_pairing(run.checkpoint) == "tts"
-    found = table(run, args.folder, speaking)
-    speakers = len(found["natural"]["secs"])
-    print(
-        f"# Voices made with `{args.run}`\n\nBy `python -m benchmarks.voices {args.run} DIR`: {speakers} speakers of "
-        f"{args.folder.name}, {SHOTS} recordings each\nwith their transcripts to adapt on, up to {SENTENCES} other "
-        "sentences each. Means over "
-        "speakers and 95 % intervals (bootstrap).\nWord errors by Whisper tiny.en, which errs on the people's own "
-        "recordings too.\n"
-    )
-    print("| | " + " | ".join(COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
-    for row, name in ROWS[speaking].items():
-        print(f"| {name} | " + " | ".join(cell(found[row][column]) for column in COLUMNS) + " |")
+    whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
+    metrics: list[WaveformMetric] = [Secs(), Recognised(whisper, "whisper-tiny.en"), Dnsmos()]
+    runs = {name: metavox.load_run(name) for name in args.runs}
+    if len(runs) == 1:
+        print_one(args.runs[0], runs[args.runs[0]], args.folder, metrics)
+    else:
+        named = {Path(name).name if "baselines" in Path(name).parts else type(run.checkpoint.algorithm).__name__: run
+                 for name, run in runs.items()}  # fmt: skip
+        print_several(named, args.folder, metrics)
 
 
 if __name__ == "__main__":
