@@ -113,6 +113,7 @@ def test_every_choice_composes_and_builds(group: str, name: str, tmp_path: Path)
         ("+trainer.val_check_interval=1000", "trainer.val_check_interval is 1000"),
         ("+trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0"),
         ("algorithm.inner.steps=1.5", "algorithm.inner.steps is 1.5; give int"),
+        ("+model.units=3", "model.units is no argument of MLP; leave it out, '~model.units' where a preset sets it"),
         ("algorithm.inner.lr=fast", "algorithm.inner.lr is fast"),
         ("baselines.joint.inner.steps=two", "baselines.joint.inner.steps is two"),
         ("model.hidden=abc", "model.hidden is abc"),

@@ -59,12 +59,17 @@ def check(config: DictConfig) -> None:
 
 
 def check_values(node: object, key: str) -> None:
-    """Raises ConfigError, naming the key, for a value of another type than a class of metavox takes there."""
+    """Raises ConfigError, naming the key, for what a class of metavox does not take, or not of this type."""
     if not isinstance(node, dict):
         return
     target = str(node.get("_target_", ""))
     own = arguments_of(target, key) if target.startswith("metavox.") else None
     for name, value in node.items():
+        if own is not None and own.rest is None and not name.startswith("_") and name not in own.hints:
+            raise ConfigError(
+                f"{key}.{name} is no argument of {target.rpartition('.')[2]}; leave it out, '~{key}.{name}' where a "
+                "preset sets it"
+            )
         if isinstance(value, dict):
             check_values(value, f"{key}.{name}")
         elif own is not None and name in own.hints and not fits(value, own.hints[name]):
