@@ -105,6 +105,7 @@ def cell(values: Sequence[float]) -> str:
 
 def cost(run: metavox.Run) -> list[str]:
     """What a voice of the run holds beside it, and what its map costs: numbers, kB and seconds of one thread."""
+    torch.set_num_threads(1)
     dims = len(run.checkpoint.normaliser.mean)
     x, y = torch.randn(2, 1, SHOTS, LONG, dims)
     support, seconds = Pairs(x, y, torch.ones(1, SHOTS, LONG, dtype=torch.bool)), []
@@ -155,12 +156,20 @@ def main() -> None:
     whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
     metrics: list[WaveformMetric] = [Secs(), Recognised(whisper, "whisper-tiny.en"), Dnsmos()]
     runs = {name: metavox.load_run(name) for name in args.runs}
+    if len({(trained_pairing(run.checkpoint), run.features.rate) for run in runs.values()}) > 1:
+        parser.error("these runs start from other voices or have other rates: they share no rows; compare them alone")
     if len(runs) == 1:
         print_one(args.runs[0], runs[args.runs[0]], args.folder, metrics)
     else:
-        named = {Path(name).name if "baselines" in Path(name).parts else type(run.checkpoint.algorithm).__name__: run
-                 for name, run in runs.items()}  # fmt: skip
-        print_several(named, args.folder, metrics)
+        short = {name: label(name, run) for name, run in runs.items()}
+        clear = len({*short.values()}) == len(short)
+        print_several({short[name] if clear else name: run for name, run in runs.items()}, args.folder, metrics)
+
+
+def label(name: str, run: metavox.Run) -> str:
+    """The name of the algorithm: that of its folder below baselines/, else of its class."""
+    path = Path(name)
+    return path.name if path.parent.name == "baselines" else type(run.checkpoint.algorithm).__name__
 
 
 if __name__ == "__main__":

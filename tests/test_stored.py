@@ -108,8 +108,10 @@ def test_results_go_to_no_store_of_a_strangers(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigError, match=r"logger\.mlflow\.tracking_uri is 'http://a\.b'.* MLFLOW_TRACKING_URI"):
         StoredConfig("config.yaml", theirs, offers()).check()
     StoredConfig("config.yaml", theirs, offers(), trust=True).check()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://a.b")
-    StoredConfig("config.yaml", theirs, offers()).check()
+    for own in ("http://a.b", "/shared/mlruns"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", own)
+        theirs["logger"]["mlflow"]["tracking_uri"] = own
+        StoredConfig("config.yaml", theirs, offers()).check()
 
 
 def test_published_configs_may_be_built() -> None:

@@ -103,9 +103,11 @@ class StoredConfig(NamedTuple):
                 self._check_plain(child, (*key, str(number)), budget)
         elif reason := _wrong(value, LARGEST if key[0] in SIZED and key[-1] not in COUNTERS else None):
             raise self._error(key, f"is {short(value)}, {reason}")
+        elif key[0] in WATCHES and key[-1] == "tracking_uri" and (self.trust or value in (None, own_store())):
+            return
         elif key[0] in WATCHES and type(value) is str and (value.startswith("/") or ".." in Path(value).parts):
             raise self._error(key, f"is {short(value)}, which leads out of the run folder")
-        elif key[0] in WATCHES and key[-1] == "tracking_uri" and not self.trust and value != own_store():
+        elif key[0] in WATCHES and key[-1] == "tracking_uri":
             raise self._error(
                 key, f"is {short(value)}, where results would be sent; if that is what you want, "
                 f"set {STORE} to it or add trust=true"

@@ -46,6 +46,17 @@ def test_a_long_wave_is_searched_in_pieces_to_the_same_f0(
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6 if rate == RATE else 0.01)
 
 
+@pytest.mark.parametrize(("rate", "hop", "samples"), [(RATE, 0.005, 6 * RATE), (24000, 160 / 24000, 145600)])
+def test_pieces_reach_the_last_frame(monkeypatch: pytest.MonkeyPatch, rate: int, hop: float, samples: int) -> None:
+    """Of a wave as long as three pieces; where the frames of a piece are rounded to one less, up to that one."""
+    wave = np.resize(glide(110, 112, 1.0)[0], samples).astype(np.float32)
+    whole = TRACKERS["dio"](wave, rate, 71.0, 700.0, hop)
+    for setting, seconds in (("LONG", 4), ("PIECE", 2), ("OVERLAP", 2)):
+        monkeypatch.setattr(pitch, setting, seconds)
+    pieces = TRACKERS["dio"](wave, rate, 71.0, 700.0, hop)
+    assert len(pieces) == len(whole) and ((pieces > 0) != (whole > 0)).sum() <= (rate != RATE)
+
+
 def test_the_tracker_is_part_of_what_identifies_the_frames() -> None:
     assert World().settings()["pitch"] == "dio+stonemask" != World(pitch="harvest").settings()["pitch"]
     with pytest.raises(ConfigError, match=r"features\.pitch is 'yin'"):

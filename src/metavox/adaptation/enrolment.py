@@ -110,9 +110,9 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
     fitted = fit_unharmed(checkpoint, pairs, wishes, report.warnings)
     report.metrics = fitted.metrics
     checked = ""
-    if wishes.shots is None and pairs.held_out:  # what has checked the settings need not be wasted
+    if wishes.shots is None and pairs.held_out and not worsened(fitted):
         checked = f"adapted on {len(pairs.used)} recordings and checked by the other {len(pairs.checked)}, then on all"
-        pairs = pairs.together()
+        pairs = pairs.together()  # what has checked the map need not be wasted
         fitted = fitted._replace(adapted=fit(checkpoint, pairs, fitted.steps, fitted.lr).adapted)
     used = [r for r in target.usable if r.name in pairs.used]
     history = provenance(wishes, pairs, fitted, used, source)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from tempfile import TemporaryFile, gettempdir
+from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any
 from weakref import finalize
@@ -25,7 +25,11 @@ class DiskWave:
 
     def __init__(self, parts: Iterable[np.ndarray]) -> None:
         """`parts` [S] or [S, C] lie one behind the other; there is at least one."""
-        self._file, self._lock, length = TemporaryFile(prefix="metavox-", buffering=0), Lock(), 0  # noqa: SIM115
+        try:
+            self._file = TemporaryFile(prefix="metavox-", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise _no_room(error) from error
+        self._lock, length = Lock(), 0
         finalize(self, self._file.close)
         for part in parts:
             self._append(np.ascontiguousarray(part, dtype=np.float32))
@@ -40,10 +44,7 @@ class DiskWave:
             while left:  # a call may write less than it was given
                 left = left[self._file.write(left) :]
         except OSError as error:
-            raise MetavoxError(
-                f"cannot keep a long recording in {gettempdir()}: {error.strerror}; free some space there, or set "
-                "TMPDIR to another folder"
-            ) from error
+            raise _no_room(error) from error
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -60,6 +61,13 @@ class DiskWave:
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> np.ndarray:
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+
+def _no_room(error: OSError) -> MetavoxError:
+    return MetavoxError(
+        f"cannot keep a long recording in the folder for temporary files: {error.strerror}; free some space there, or "
+        "set TMPDIR to another folder"
+    )
 
 
 AnyWave = np.ndarray | DiskWave

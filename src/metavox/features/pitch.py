@@ -42,11 +42,12 @@ def in_pieces(track: Callable[[np.ndarray, int, float, float, float], np.ndarray
         if len(wave) <= LONG * rate or abs(per_second * hop - 1) > 1e-9:
             return track(np.ascontiguousarray(wave, dtype=np.float64), rate, floor, ceil, hop)
         f0 = np.zeros(_frames(len(wave), rate, hop))
-        for second in range(0, -(-len(wave) // rate), PIECE):
+        for second in range(0, len(wave) // rate + 1, PIECE):  # the last frame may lie where the wave ends
             start, stop = max(0, second - OVERLAP), second + PIECE + OVERLAP
             found = track(wave[start * rate : stop * rate].astype(np.float64), rate, floor, ceil, hop)
             part = f0[second * per_second : (second + PIECE) * per_second]
-            part[:] = found[(second - start) * per_second :][: len(part)]
+            own = found[(second - start) * per_second :][: len(part)]  # by rounding one frame short, at odd hops
+            part[: len(own)] = own
         return f0
 
     return search

@@ -143,7 +143,7 @@ class World:
         return spectrum[:, : self.order + 1]
 
     def cepstrum(self, wave: np.ndarray, f0: np.ndarray) -> np.ndarray:
-        """Mel-cepstrum [T, order + 1] float64 of a wave [S] at `self.rate` whose F0 [T] is known."""
+        """Mel-cepstrum [T, order + 1] float64 of a wave [S] at `self.rate`, with dither, whose F0 [T] is known."""
         return self._in_pieces(self._encoded, wave, f0.astype(np.float64), np.float64)
 
     def _dithered(self, wave: AnyWave, parts: list[slice]) -> Iterator[np.ndarray]:
