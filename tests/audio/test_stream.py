@@ -78,3 +78,9 @@ def test_parts_are_written_whole_and_say_that_they_are_synthetic(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(MetavoxError, match="cannot write"):
         write_parts(tmp_path / "file" / "out.wav", [], RATE)
+
+
+def test_the_name_may_be_as_long_as_file_systems_take(tmp_path: Path) -> None:
+    path = tmp_path / f"{'n' * 251}.wav"
+    write_parts(path, [np.zeros(RATE)], RATE)
+    assert [*tmp_path.iterdir()] == [path]

@@ -10,6 +10,7 @@ import soundfile
 
 from metavox.audio.files import duration, read
 from metavox.audio.synthetic import tags
+from metavox.audio.whole import partial_of, sweep
 from metavox.errors import AudioError, MetavoxError, SilenceError
 
 LONGEST = 30.0  # seconds of a piece: what recognisers hear at once
@@ -64,9 +65,10 @@ def write_parts(path: str | Path, parts: Iterable[np.ndarray], rate: int, voice:
     The file is there when it is complete. Raises MetavoxError when the folder cannot be written.
     """
     path, frames = Path(path), 0
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         try:
             with soundfile.SoundFile(partial, "w", rate, 1, "PCM_16", format="WAV") as file:
                 for name, text in tags(voice).items():

@@ -14,13 +14,9 @@ HOST = f"{crc32(platform.node().encode()):08x}"
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
-    """Writes `data` to `path`, making its folder. Raises MetavoxError when the place cannot be written.
-
-    The name beside it is short: that of the file may be as long as the file system takes.
-    """
+    """Writes `data` to `path`, making its folder. Raises MetavoxError when the place cannot be written."""
     path = Path(path)
-    unique = f"{crc32(os.fsencode(path.name)):08x}.{HOST}.{os.getpid()}"
-    partial = path.with_name(f".{path.name[:40]}.{unique}.partial")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
@@ -33,6 +29,13 @@ def write_whole(path: str | Path, data: bytes) -> None:
         raise MetavoxError(
             f"cannot write {path}: {error.strerror}; choose another folder or free some space"
         ) from error
+
+
+def partial_of(path: Path) -> Path:
+    """Where this process writes a file before it is renamed to `path`, beside it. The name is short: that of the file
+    may be as long as the file system takes."""
+    unique = f"{crc32(os.fsencode(path.name)):08x}.{HOST}.{os.getpid()}"
+    return path.with_name(f".{path.name[:40]}.{unique}.partial")
 
 
 @lru_cache(maxsize=1024)
