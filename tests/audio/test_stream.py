@@ -80,7 +80,8 @@ def test_parts_are_written_whole_and_say_that_they_are_synthetic(tmp_path: Path)
         write_parts(tmp_path / "file" / "out.wav", [], RATE)
 
 
-def test_the_name_may_be_as_long_as_file_systems_take(tmp_path: Path) -> None:
-    path = tmp_path / f"{'n' * 251}.wav"
+@pytest.mark.parametrize("name", ["n" * 251, "caf\udce9"])
+def test_the_name_may_be_as_long_as_file_systems_take_and_no_utf8(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.wav"
     write_parts(path, [np.zeros(RATE)], RATE)
     assert [*tmp_path.iterdir()] == [path]

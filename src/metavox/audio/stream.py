@@ -66,11 +66,12 @@ def write_parts(path: str | Path, parts: Iterable[np.ndarray], rate: int, voice:
     """
     path, frames = Path(path), 0
     partial = partial_of(path)
+    place = os.fsencode(partial) if os.name == "posix" else partial  # as bytes: it may be no UTF-8
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         try:
-            with soundfile.SoundFile(partial, "w", rate, 1, "PCM_16", format="WAV") as file:
+            with soundfile.SoundFile(place, "w", rate, 1, "PCM_16", format="WAV") as file:
                 for name, text in tags(voice).items():
                     setattr(file, name, text)
                 for part in parts:
