@@ -126,14 +126,16 @@ def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[Wavef
         print(f"| {title} | " + " | ".join(cell(found[row][column]) for column in COLUMNS) + " |")
 
 
-def print_several(runs: Mapping[str, metavox.Run], folder: Path, metrics: Sequence[WaveformMetric]) -> None:
-    """A row for each algorithm, with what a voice of it costs, below the rows that all share."""
+def print_several(
+    given: Sequence[str], runs: Mapping[str, metavox.Run], folder: Path, metrics: Sequence[WaveformMetric]
+) -> None:
+    """A row for each algorithm, with what a voice of it costs, below the rows that all share; the runs as `given`."""
     columns = [*COLUMNS.values(), "numbers of a voice", "kB", "seconds to map"]
     for place, (name, run) in enumerate(runs.items()):
         speaking = trained_pairing(run.checkpoint) == "tts"
         found = table(run, folder, speaking, metrics, alone=place > 0)
         if place == 0:
-            print("# Voices by algorithm\n\n" + intro("RUN RUN/baselines/* DIR", folder, len(found["natural"]["secs"])))
+            print("# Voices by algorithm\n\n" + intro(f"{' '.join(given)} DIR", folder, len(found["natural"]["secs"])))
             print(f"| | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
             for row in ("natural", "copy", "source"):
                 print(f"| {ROWS[speaking][row]} | " + " | ".join(cell(found[row][c]) for c in COLUMNS) + " | | | |")
@@ -163,7 +165,9 @@ def main() -> None:
     else:
         short = {name: label(name, run) for name, run in runs.items()}
         clear = len({*short.values()}) == len(short)
-        print_several({short[name] if clear else name: run for name, run in runs.items()}, args.folder, metrics)
+        print_several(
+            args.runs, {short[name] if clear else name: run for name, run in runs.items()}, args.folder, metrics
+        )
 
 
 def label(name: str, run: metavox.Run) -> str:

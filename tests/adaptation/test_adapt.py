@@ -167,6 +167,20 @@ def test_recordings_that_have_checked_a_voice_are_adapted_on(run_adapt: Adapt, s
     assert not all(torch.equal(value, fewer[name]) for name, value in adapted.items())
 
 
+@pytest.mark.slow
+def test_a_checked_voice_stays_where_all_recordings_diverge(
+    run_adapt: Adapt, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverges(run: Any, pairs: Any, *wishes: Any) -> Any:
+        if not pairs.held_out:
+            raise MetavoxError("adaptation diverged")
+        return fit(run, pairs, *wishes)
+
+    monkeypatch.setattr("metavox.adaptation.enrolment.fit", diverges)
+    voice = run_adapt(target=speech / "target", source=speech / "source")["voice"]
+    assert voice["shots"] == 2 and "check" not in voice
+
+
 def test_a_voice_is_named_after_its_recordings() -> None:
     named = {"speech/anna": "anna", "speech/anna/": "anna", "speech/ben.wav": "ben", "speech/carl/*.wav": "carl"}
     assert {path: name_of(path) for path in named} == named

@@ -174,6 +174,8 @@ def test_a_sweep_goes_on_by_its_own_command_line(tmp_path: Path) -> None:
         "hydra.sweeper.space={algorithm._target_:{choices:[os.system]}}",
         "hydra.sweeper.space={callbacks:{choices:['{a:{_target_:x}}']}}",
         "+logger@hydra.callbacks=default",
+        "logger.mlflow.tracking_uri=http://stranger",
+        "+logger.mlflow={_target_:metavox.experiments.mlflow.MLflow,tracking_uri:'http://stranger'}",
     ],
 )
 def test_a_strangers_sweep_is_refused(override: str, tmp_path: Path) -> None:

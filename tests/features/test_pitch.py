@@ -43,7 +43,8 @@ def test_a_long_wave_is_searched_in_pieces_to_the_same_f0(
     found.append(TRACKERS[name](DiskWave([wave]), rate, 71.0, 700.0, 0.005))
     assert len(found[0]) == len(found[1])
     np.testing.assert_array_equal(found[0] > 0, found[1] > 0)
-    np.testing.assert_allclose(found[1], found[0], rtol=1e-6 if rate == RATE else 0.01)
+    on_samples = 1e-4 if name == "harvest" else 1e-6
+    np.testing.assert_allclose(found[1], found[0], rtol=on_samples if rate == RATE else 0.01)
 
 
 @pytest.mark.parametrize(("rate", "hop", "samples"), [(RATE, 0.005, 6 * RATE), (24000, 160 / 24000, 145600)])

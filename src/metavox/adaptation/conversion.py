@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from metavox.adaptation.checkpoint import Checkpoint
 from metavox.adaptation.recordings import LEVEL
 from metavox.adaptation.speech import Speech
 from metavox.audio.level import gain_to
-from metavox.audio.samples import AnyWave, each, peak
+from metavox.audio.samples import AnyWave, peak, scaled
 from metavox.features.frames import Features
 from metavox.runtime import cores
 from metavox.synthesis.f0 import F0Statistics
@@ -67,8 +66,7 @@ def convert(
         for said, target, aperiodicity in zip(speech, converted, found, strict=True):
             original = Original(said.wave(), replace(said.frames, aperiodicity=aperiodicity))
             wave = render(vocoder, replace(target, aperiodicity=aperiodicity), original, features)
-            gain = np.float32(gain_to(level, wave, features.rate))
-            wave, turned_down = below_peak(each(partial(np.multiply, gain), wave))
+            wave, turned_down = below_peak(scaled(wave, gain_to(level, wave, features.rate)))
             yield Conversion(said, wave, turned_down, original, vocoder, features)
 
 
@@ -84,7 +82,7 @@ def below_peak(wave: AnyWave) -> tuple[AnyWave, float]:
     highest = peak(wave)
     if not highest > PEAK:
         return wave, 0.0
-    return each(partial(np.multiply, np.float32(PEAK / highest)), wave), float(20 * np.log10(highest / PEAK))
+    return scaled(wave, PEAK / highest), float(20 * np.log10(highest / PEAK))
 
 
 def hertz(tracks: Sequence[np.ndarray]) -> float | None:

@@ -1,6 +1,7 @@
 """From recordings of a target and a source voice to an adapted voice."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,7 @@ from metavox.adaptation.recordings import Recording, Recordings
 from metavox.adaptation.speech import Speech, SpokenSource, plain_tts
 from metavox.adaptation.support import AdaptationPairs, choose, gather
 from metavox.adaptation.voice_report import Report
-from metavox.errors import ConfigError
+from metavox.errors import ConfigError, MetavoxError
 from metavox.pairing.base import Pairing
 from metavox.pairing.nearest import Nearest
 from metavox.pairing.parallel import Parallel
@@ -111,9 +112,13 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
     report.metrics = fitted.metrics
     checked = ""
     if wishes.shots is None and pairs.held_out and not worsened(fitted):
-        checked = f"adapted on {len(pairs.used)} recordings and checked by the other {len(pairs.checked)}, then on all"
-        pairs = pairs.together()  # what has checked the map need not be wasted
-        fitted = fitted._replace(adapted=fit(checkpoint, pairs, fitted.steps, fitted.lr).adapted)
+        with suppress(MetavoxError):  # where adapting on all of them diverges, the checked map stays
+            every = pairs.together()
+            fitted = fitted._replace(adapted=fit(checkpoint, every, fitted.steps, fitted.lr).adapted)
+            checked = (
+                f"adapted on {len(pairs.used)} recordings and checked by the other {len(pairs.checked)}, then on all"
+            )
+            pairs = every
     used = [r for r in target.usable if r.name in pairs.used]
     history = provenance(wishes, pairs, fitted, used, source)
     history |= {"check": checked} if checked else {}

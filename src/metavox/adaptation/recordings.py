@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from metavox.adaptation.quality import Quality, measure, problems
 from metavox.audio.decode import decode
 from metavox.audio.files import recordings, resample
 from metavox.audio.level import gain_to
-from metavox.audio.samples import each
+from metavox.audio.samples import scaled
 from metavox.corpora.transcripts import transcript
 from metavox.errors import AudioError, MetavoxError
 from metavox.features.frames import Features, Frames
@@ -190,7 +188,7 @@ def _examine(features: Features, item: tuple[Path, str]) -> Recording | str:
         sound = decode(path)
         wave = resample(path, sound, features.rate)
         gain = gain_to(LEVEL, wave, features.rate)
-        level = each(lambda part: part * np.float32(gain), wave)
+        level = scaled(wave, gain)
         frames = features.analyse(level, features.rate, aperiodicity=False)  # what is heard needs it
         return Recording(path, name, transcript(path), frames, measure(wave, frames, features, sound), gain)
     except AudioError as error:

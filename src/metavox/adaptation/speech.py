@@ -12,7 +12,7 @@ from metavox.adaptation.recordings import LEVEL, Recording
 from metavox.audio.decode import decode
 from metavox.audio.files import resample
 from metavox.audio.level import gain_to
-from metavox.audio.samples import AnyWave, each
+from metavox.audio.samples import AnyWave, scaled
 from metavox.corpora.espeak import corpus_sentences
 from metavox.errors import ConfigError
 from metavox.evaluation.waveform import Clip
@@ -51,7 +51,7 @@ class Speech:
 
 
 def _read(path: Path, rate: int, gain: float) -> AnyWave:
-    return each(lambda part: part * np.float32(gain), resample(path, decode(path), rate))
+    return scaled(resample(path, decode(path), rate), gain)
 
 
 class SpokenSource:

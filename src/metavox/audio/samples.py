@@ -86,6 +86,11 @@ def each(change: Callable[[np.ndarray], np.ndarray], wave: AnyWave) -> AnyWave:
     return change(wave) if isinstance(wave, np.ndarray) else DiskWave(map(change, blocks(wave)))
 
 
+def scaled(wave: AnyWave, gain: float) -> AnyWave:
+    """The wave [S], times `gain` as a 32-bit number."""
+    return each(lambda part: part * np.float32(gain), wave)
+
+
 def resampled(wave: AnyWave, rate: int, wanted: int) -> AnyWave:
     """wave [S] at `rate` Hz -> the same at `wanted` Hz, on disk if it was; the samples are the same either way."""
     if rate == wanted:

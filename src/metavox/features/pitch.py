@@ -32,8 +32,8 @@ def in_pieces(track: Callable[[np.ndarray, int, float, float, float], np.ndarray
 
     What is longer than `LONG` is searched in pieces that overlap by more than any filter reaches and any voicing lasts,
     along which trackers smooth. Where seconds do not begin with a frame it is searched as a whole. F0 is the same as of
-    the whole within 1e-6 where every frame lies on a sample; half-way between two, StoneMask rounds to either, and F0
-    moves by up to 1 %.
+    the whole within 1e-6 (Harvest: 1e-4) where every frame lies on a sample; half-way between two, StoneMask rounds to
+    either, and F0 moves by up to 1 %.
     """
 
     @wraps(track)

@@ -124,13 +124,12 @@ class World:
         firsts = range(0, max(1, len(f0)), LONG)
         starts = [max(0, int(first * self.hop) - REACH) for first in firsts]  # seconds, at which samples lie
         stops = [*(int((first + LONG) * self.hop + 1 + REACH) * self.rate for first in firsts[:-1]), len(wave)]
-        found = np.zeros(0)
-        parts = self._dithered(wave, [slice(s * self.rate, stop) for s, stop in zip(starts, stops, strict=True)])
-        for first, start, x in zip(firsts, starts, parts, strict=True):
-            part = analyse(x, f0[first : first + LONG], times[first : first + LONG] - start)
-            found = found if first else np.empty((len(f0), part.shape[1]), dtype)
-            found[first : first + LONG] = part
-        return found
+        waves = self._dithered(wave, [slice(s * self.rate, stop) for s, stop in zip(starts, stops, strict=True)])
+        parts = [
+            analyse(x, f0[first : first + LONG], times[first : first + LONG] - start).astype(dtype, copy=False)
+            for first, start, x in zip(firsts, starts, waves, strict=True)
+        ]
+        return np.concatenate(parts)
 
     def with_slopes(self, cepstrum: np.ndarray) -> np.ndarray:
         """Mel-cepstrum [T, order + 1] -> spectrum [T, D]: with slopes of its last columns if there are `deltas`."""
