@@ -17,10 +17,11 @@ from metavox.features.frames import Frames
 from metavox.features.mel import Mel
 from metavox.features.store import FeatureStore
 from metavox.features.world import World
-from metavox.synthesis.vocoders.auto import auto
+from metavox.synthesis.vocoders.auto import auto, best
 from metavox.synthesis.vocoders.base import Original
 from metavox.synthesis.vocoders.diffvc import DiffVC, semitones
 from metavox.synthesis.vocoders.griffin_lim import GriffinLim
+from metavox.synthesis.vocoders.hybrid import Hybrid
 from metavox.synthesis.vocoders.psola import marks, shift_pitch
 from metavox.synthesis.vocoders.world import WorldVocoder
 from metavox.tts.espeak import Espeak
@@ -190,12 +191,28 @@ def test_griffin_lim_refuses_what_means_nothing(arguments: dict[str, float]) -> 
         GriffinLim(Mel(), **arguments)  # type: ignore[arg-type]
 
 
+# -- both -------------------------------------------------------------------------------------------------------------
+
+
+def test_unvoiced_sounds_are_the_source_s_and_voiced_ones_world_s(spoken: Original) -> None:
+    frames = moved(spoken.frames, 1.5)
+    made, world = Hybrid(World()).render(frames, spoken), WorldVocoder(World()).render(frames, spoken)
+    assert made.dtype == np.float32 and len(made) == len(spoken.wave)
+    end = min(len(made), len(world))
+    places = np.arange(end) / 80  # in frames
+    for side, wanted in ((frames.f0 > 0, world), (frames.f0 == 0, spoken.wave)):
+        inside = np.interp(places, np.arange(len(frames)), np.convolve(side, np.ones(11), "same")) > 10.9
+        assert inside.sum() > 1000
+        np.testing.assert_allclose(made[:end][inside], wanted[:end][inside], atol=1e-5)
+
+
 # -- which fits which -------------------------------------------------------------------------------------------------
 
 
 def test_auto_takes_what_fits() -> None:
     assert isinstance(auto(World()), WorldVocoder) and isinstance(auto(Mel()), GriffinLim)
     assert isinstance(vocoder_of({}, World()), WorldVocoder)  # a run from before there was a choice
+    assert isinstance(best(World()), Hybrid) and isinstance(best(Mel()), GriffinLim)
 
 
 @pytest.mark.parametrize(("vocoder", "features", "message"), [

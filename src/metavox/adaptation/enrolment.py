@@ -15,16 +15,19 @@ from metavox.adaptation.recordings import Recording, Recordings
 from metavox.adaptation.speech import Speech, SpokenSource, plain_tts
 from metavox.adaptation.support import AdaptationPairs, choose, gather
 from metavox.adaptation.voice_report import Report
+from metavox.algorithms.base import Adapted
 from metavox.errors import ConfigError, MetavoxError
+from metavox.features.frames import Frames
 from metavox.pairing.base import Pairing
 from metavox.pairing.nearest import Nearest
 from metavox.pairing.parallel import Parallel
 from metavox.pairing.phone import Phone
 from metavox.pairing.phones import pocketsphinx
-from metavox.synthesis.conversion import VoiceStatistics
+from metavox.synthesis.conversion import VoiceStatistics, mapped_spectra
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.postfilter import Postfilter
 from metavox.synthesis.sealed import sha256
-from metavox.synthesis.voice import StoredVoice
+from metavox.synthesis.voice import StoredVoice, map_frames
 
 PAIRINGS: dict[str, Callable[[], Pairing]] = {
     "parallel": Parallel, "tts": Parallel, "nearest": Nearest, "phone": Phone,
@@ -126,10 +129,20 @@ def enrol(checkpoint: Checkpoint, target: Recordings, source: Source, wishes: Wi
     history["pairing because"] = choice.reason
     history["level"] = float(np.median([r.quality.level for r in target.usable]))
     history["language"] = wishes.language
-    return StoredVoice(
-        fitted.adapted, VoiceStatistics.of([t.frames for t in targets], features), str(checkpoint.path.absolute()),
-        checkpoint.sha256, features.settings(), history,
-    )  # fmt: skip
+    known = VoiceStatistics.of([t.frames for t in targets], features)
+    known = known._replace(postfilter=postfilter(checkpoint, fitted.adapted, pairs.sources, targets))
+    path = str(checkpoint.path.absolute())
+    return StoredVoice(fitted.adapted, known, path, checkpoint.sha256, features.settings(), history)
+
+
+def postfilter(
+    checkpoint: Checkpoint, adapted: Adapted, sources: Sequence[Frames], targets: Sequence[Speech]
+) -> Postfilter | None:
+    """Of what the adapted map makes of the sources, and the targets."""
+    features, normaliser = checkpoint.features, checkpoint.normaliser
+    mapped = [map_frames(checkpoint.algorithm, adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
+    spectra = mapped_spectra(sources, mapped, features, normaliser)
+    return Postfilter.fit(sources, spectra, [t.frames for t in targets], features)
 
 
 def fit_unharmed(checkpoint: Checkpoint, pairs: AdaptationPairs, wishes: Wishes, warnings: list[str]) -> Fitted:

@@ -10,7 +10,7 @@ import numpy as np
 from metavox.adaptation.matching import Couple, Matches, match
 from metavox.adaptation.speech import Speech, SpokenSource
 from metavox.errors import ConfigError, MetavoxError
-from metavox.features.frames import Features
+from metavox.features.frames import Features, Frames
 from metavox.pairing.base import Pairing
 from metavox.pairing.dtw import CELLS
 from metavox.pairing.parallel import spoken
@@ -32,7 +32,7 @@ to expect. So many sentences tell what is usual, and what is off by the second n
 @dataclass(frozen=True)
 class AdaptationPairs:
     """Aligned pairs x [N, D], y [N, D] of mapped columns, the names of the target recordings that the support and the
-    held-out pairs come from, and a line on the pairs of the support."""
+    held-out pairs come from, a line on the pairs of the support, and all that the source says in the pairs."""
 
     pairing: str
     support: list[AlignedPair]
@@ -40,6 +40,7 @@ class AdaptationPairs:
     used: list[str]
     checked: list[str]
     quality: str
+    sources: list[Frames]
 
     def together(self) -> "AdaptationPairs":
         """All of them as the support, none held out."""
@@ -128,7 +129,10 @@ def gather(
     support, quality = _measured(pairing, [s for s, _ in chosen], [t for _, t in chosen], features)
     rest = spread(rest, HELD_OUT)[0]
     held_out = [p for s, t in rest for p in _align(pairing, [s], [t], features)]
-    return AdaptationPairs(name, support, held_out, [t.name for _, t in chosen], [t.name for _, t in rest], quality)
+    said = [s.frames for s, _ in (*chosen, *rest)]
+    return AdaptationPairs(
+        name, support, held_out, [t.name for _, t in chosen], [t.name for _, t in rest], quality, said
+    )
 
 
 def doubtful_texts(pairs: Sequence[Couple], features: Features) -> list[str]:
@@ -157,8 +161,10 @@ def _pooled(
     near, others = spread(sources, _enough(sources, chosen))
     support, quality = _measured(pairing, near, chosen, features)
     rest, others = spread(rest, HELD_OUT)[0], others or list(sources)
-    held_out = _align(pairing, spread(others, _enough(others, rest))[0], rest, features) if rest else []
-    return AdaptationPairs(name, support, held_out, [t.name for t in chosen], [t.name for t in rest], quality)
+    others = spread(others, _enough(others, rest))[0] if rest else []
+    held_out = _align(pairing, others, rest, features) if rest else []
+    said = [s.frames for s in {s.name: s for s in (*near, *others)}.values()]
+    return AdaptationPairs(name, support, held_out, [t.name for t in chosen], [t.name for t in rest], quality, said)
 
 
 def spread(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:

@@ -36,7 +36,6 @@ from metavox.adaptation.similarity import similarities
 from metavox.adaptation.speech import Speech, SpokenSource, plain_tts, spoken_by, tts_of
 from metavox.adaptation.support import spread
 from metavox.adaptation.translate import SpeechTranslation, Translated
-from metavox.adaptation.vocoder import SILENT, vocoder_of
 from metavox.adaptation.voice_report import Report
 from metavox.asr import ASR
 from metavox.asr.auto import auto as auto_asr
@@ -48,6 +47,7 @@ from metavox.pairing.base import Pairing
 from metavox.runs import here, shipped
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.variance import GV
+from metavox.synthesis.vocoders.auto import SILENT, best
 from metavox.synthesis.vocoders.base import Vocoder
 from metavox.synthesis.voice import StoredVoice
 from metavox.translation.base import Translator
@@ -180,7 +180,7 @@ class Voice:
     """A voice adapted with a run: converts recordings, speaks texts, is saved and loaded.
 
     `report` says what was used, how good it is and what to be wary of; `tts` speaks what `speak` is given; `vocoder`
-    and `gv` (the share of the target's global variance that results are given) can be replaced.
+    and `gv` (the share of the target's covariance that results are given) can be replaced.
     """
 
     def __init__(self, stored: StoredVoice, run: Run, name: str, report: Report | None = None) -> None:
@@ -188,7 +188,7 @@ class Voice:
         self.gv = GV(1.0)
         self._measured: tuple[TTS, F0Statistics] | None = None  # the voice whose sentences were read, and their pitch
         self.language = str(stored.provenance.get("language", "en-us"))
-        self.vocoder: Vocoder | None = vocoder_of({}, run.features)
+        self.vocoder: Vocoder | None = best(run.features)
         self.report.run = {"run": str(run.checkpoint.path), "algorithm": type(run.checkpoint.algorithm).__name__}
         self.report.voice = {k: v for k, v in stored.provenance.items() if k not in UNSHOWN}
         self.report.verdict = str(stored.provenance.get("verdict", ""))
@@ -221,7 +221,7 @@ class Voice:
                 f"voice {path} was adapted from another run ({stored.checkpoint}) than {found.checkpoint.path}; "
                 "name its own with run=, or adapt again"
             )
-        stored.check_fits(path, found.checkpoint.algorithm, found.checkpoint.normaliser)
+        stored.check_fits(path, found.checkpoint.algorithm, found.features, found.checkpoint.normaliser)
         return cls(stored, found, path.stem)
 
     def convert(self, speech: str | Path | Wave) -> Wave:

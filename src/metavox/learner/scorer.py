@@ -14,8 +14,9 @@ from metavox.evaluation.metrics import Score, average, f0_scores, scores
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance, WaveformMetric
 from metavox.features.frames import Frames, compared
 from metavox.features.store import FeatureStore
-from metavox.synthesis.conversion import VoiceStatistics, convert_frames
+from metavox.synthesis.conversion import VoiceStatistics, convert_frames, mapped_spectra
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.postfilter import Postfilter
 from metavox.synthesis.variance import GV, NONE
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.tasks.batch import TaskBatch
@@ -136,7 +137,12 @@ class SpeechScorer:
             self.normaliser.denormalise(z[: len(frames)].cpu().numpy())
             for frames, z in zip(sources, converted, strict=False)  # padding may add empty utterances
         ]
-        return convert_frames(sources, mapped, self.features, self.normaliser, *self.known(info), self.gv)
+        pitch, known = self.known(info)
+        if self.gv.share:
+            targets = [self.store.frames(target) for _, target in info.support]
+            spectra = mapped_spectra(sources, mapped, self.features, self.normaliser, self.gv.smooth)
+            known = known._replace(postfilter=Postfilter.fit(sources, spectra, targets, self.features))
+        return convert_frames(sources, mapped, self.features, self.normaliser, pitch, known, self.gv)
 
     def _known(self, info: EpisodeInfo) -> tuple[F0Statistics, VoiceStatistics]:
         source, target = ([self.store.frames(pair[side]) for pair in info.support] for side in (0, 1))

@@ -7,16 +7,19 @@ import numpy as np
 
 from metavox.features.frames import Features, Frames, compared
 from metavox.synthesis.f0 import F0Statistics, convert_f0
+from metavox.synthesis.postfilter import Postfilter
 from metavox.synthesis.variance import GV, NONE, global_variance, smooth_over_time, widen_variance
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
 
 
 class VoiceStatistics(NamedTuple):
-    """What a conversion needs to know of a voice beside its map: its pitch, and the global variance [D mapped]."""
+    """What a conversion needs to know of a voice beside its map: its pitch, the global variance [D mapped], and the
+    postfilter, None where that variance alone is given back."""
 
     f0: F0Statistics
     variance: np.ndarray
+    postfilter: Postfilter | None = None
 
     @classmethod
     def of(cls, utterances: Iterable[Frames], features: Features) -> "VoiceStatistics":
@@ -33,18 +36,16 @@ def convert_frames(
     """The sources with their mapped columns replaced by `mapped`, [T, D mapped] each.
 
     Where some of these are slopes, they and the others are reconciled (`trajectory`); then they are smoothed. What `gv`
-    asks for of the target's global variance is measured over all utterances converted at once (`variance`). Columns
-    that are not mapped (c0) are copied and then moved so that every frame keeps the source's power; log-F0 is moved to
-    the target's mean and variance; the aperiodicity is copied.
+    asks for is given by the target's postfilter; where there is none, or the power is stretched too, the variance of
+    all utterances converted at once is (`stretch_variance`). Columns that are not mapped (c0) are copied and then moved
+    so that every frame keeps the source's power; log-F0 is moved to the target's mean and variance; the aperiodicity is
+    copied.
     """
-    if features.deltas:
-        from metavox.synthesis.trajectory import mlpg  # here: adapting starts without scipy's linear algebra
-
-        smooth = [mlpg(frames, normaliser.scale) for frames in mapped]
-        mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in smooth]
-    mapped = [smooth_over_time(frames, round(gv.smooth / features.hop)) for frames in mapped]
-    spectra = [with_mapped(source, frames, features) for source, frames in zip(sources, mapped, strict=True)]
-    if gv.share:
+    spectra = mapped_spectra(sources, mapped, features, normaliser, gv.smooth)
+    if gv.share and target.postfilter and not gv.power:
+        pairs = zip(sources, spectra, strict=True)
+        spectra = [filtered(target.postfilter, source, mine, features, gv.share) for source, mine in pairs]
+    elif gv.share:
         spectra = stretch_variance(
             spectra, [speech(source, features) for source in sources], features, target.variance, gv
         )
@@ -52,6 +53,30 @@ def convert_frames(
         Frames(spectrum, convert_f0(source.f0, source_f0, target.f0), source.aperiodicity)
         for source, spectrum in zip(sources, spectra, strict=True)
     ]
+
+
+def mapped_spectra(
+    sources: Sequence[Frames], mapped: Sequence[np.ndarray], features: Features, normaliser: Normaliser,
+    smooth: float = 0.0,
+) -> list[np.ndarray]:  # fmt: skip
+    """The spectra [T, D] of the sources with `mapped` columns, [T, D mapped] each, reconciled and then smoothed over
+    `smooth` seconds, before anything is given back."""
+    if features.deltas:
+        from metavox.synthesis.trajectory import mlpg  # here: adapting starts without scipy's linear algebra
+
+        steady = [mlpg(frames, normaliser.scale) for frames in mapped]
+        mapped = [np.concatenate([x, np.gradient(x, axis=0)], axis=1) for x in steady]
+    mapped = [smooth_over_time(frames, round(smooth / features.hop)) for frames in mapped]
+    return [with_mapped(source, frames, features) for source, frames in zip(sources, mapped, strict=True)]
+
+
+def filtered(
+    postfilter: Postfilter, source: Frames, spectrum: np.ndarray, features: Features, share: float
+) -> np.ndarray:
+    """A mapped spectrum [T, D] through the postfilter, each frame as loud as it was."""
+    columns, found = features.distance.columns, spectrum.copy()
+    found[:, columns] = postfilter(spectrum[:, columns], source.f0 > 0, share)
+    return keep_power(found, spectrum, features)
 
 
 def stretch_variance(

@@ -13,6 +13,7 @@ from metavox.errors import MetavoxError
 from metavox.features.frames import Features, Frames
 from metavox.synthesis.conversion import VoiceStatistics, convert_frames
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.postfilter import Postfilter
 from metavox.synthesis.sealed import (
     Plain,
     check_finite,
@@ -27,9 +28,10 @@ from metavox.tasks.normaliser import Normaliser
 
 LONG = 12_000
 """Frames mapped at once, at most: a minute at a hop of 5 ms."""
-KIND, VERSION = "metavox voice", 3
+KIND, VERSION = "metavox voice", 4
 SCHEMA = {
-    "f0": dict[str, Any], "variance": torch.Tensor, "features": dict[str, Plain], "adapted": dict[str, torch.Tensor],
+    "f0": dict[str, Any], "variance": torch.Tensor, "postfilter": dict[str, torch.Tensor],
+    "features": dict[str, Plain], "adapted": dict[str, torch.Tensor],
     "checkpoint": str, "sha256": str, "provenance": dict[str, Any],
 }  # fmt: skip
 PROVENANCE = {
@@ -66,9 +68,12 @@ class StoredVoice:
 
     def save(self, path: str | Path) -> None:
         """Written whole, plain containers and tensors only. Raises MetavoxError when the place cannot be written."""
+        postfilter = self.known.postfilter._asdict() if self.known.postfilter else {}
         content = {
             "kind": KIND, "version": VERSION, "f0": self.known.f0._asdict(),
-            "variance": torch.from_numpy(self.known.variance), "features": dict(self.features),
+            "variance": torch.from_numpy(self.known.variance),
+            "postfilter": {name: torch.from_numpy(value) for name, value in postfilter.items()},
+            "features": dict(self.features),
             "adapted": {name: value.detach().cpu().clone() for name, value in self.adapted.items()},
             "checkpoint": self.checkpoint, "sha256": self.sha256, "provenance": dict(self.provenance),
         }  # fmt: skip
@@ -80,26 +85,34 @@ class StoredVoice:
         content = load_sealed(path, "a voice file")
         if type(content.get("kind")) is not str or content["kind"] != KIND:
             raise MetavoxError(f"{path} is not a voice file; give the .voice file that adapt.py wrote")
-        check_version(path, content.get("version"), (2, VERSION), "a voice file ", "adapt again")
+        check_version(path, content.get("version"), (2, 3, VERSION), "a voice file ", "adapt again")
         require_seal(path, content, content["version"], VERSION)
+        if content["version"] < VERSION:
+            content["postfilter"] = {}
         check_schema(path, content, SCHEMA)
         check_schema(path, {**OPTIONAL, **content["provenance"]}, PROVENANCE, "provenance.")
         if pitch := content["provenance"].get("source_pitch"):
             _pitch(path, pitch)
-        check_finite(path, {name: content[name] for name in ("variance", "adapted")}, "content")
-        known = VoiceStatistics(_pitch(path, content["f0"]), _spread(path, content["variance"]))
+        check_finite(path, {name: content[name] for name in ("variance", "adapted", "postfilter")}, "content")
+        known = VoiceStatistics(
+            _pitch(path, content["f0"]), _spread(path, content["variance"]), _postfilter(path, content["postfilter"])
+        )
         names = ("adapted", "checkpoint", "sha256", "features", "provenance")
         return cls(known=known, **{name: content[name] for name in names})
 
-    def check_fits(self, path: str | Path, algorithm: MetaAlgorithm, normaliser: Normaliser) -> None:
-        """Raises MetavoxError where the algorithm makes nothing of what was adapted."""
+    def check_fits(
+        self, path: str | Path, algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser
+    ) -> None:
+        """Raises MetavoxError where the algorithm makes nothing of what was adapted, or the postfilter is of other
+        frames."""
         frames = np.zeros((4, len(normaliser.mean)), dtype=np.float32)
         try:
             found = map_frames(algorithm, self.adapted, normaliser, frames)
             good = bool(np.isfinite(found).all()) and found.shape == (4, len(self.known.variance))
         except (RuntimeError, LookupError, TypeError, ValueError):  # whatever other names and shapes lead it to
             good = False
-        if not good:
+        columns, postfilter = features.distance.columns, self.known.postfilter
+        if not good or (postfilter and postfilter.bias.shape[1] != columns.stop - columns.start):
             raise MetavoxError(f"{path} is damaged: what it adapted does not fit its run; copy or make it again")
 
     def convert(
@@ -124,6 +137,17 @@ def _spread(path: str | Path, stored: torch.Tensor) -> np.ndarray:
     if stored.dim() != 1 or not stored.is_floating_point() or bool((stored < 0).any()):
         raise MetavoxError(f"{path} is damaged: variance is of another shape or below 0; copy or make it again")
     return np.asarray(stored.numpy())
+
+
+def _postfilter(path: str | Path, stored: Mapping[str, torch.Tensor]) -> Postfilter | None:
+    if not stored:
+        return None
+    width = tuple(stored["bias"].shape[-1:]) if "bias" in stored else ()
+    found = {name: (value.dtype, tuple(value.shape)) for name, value in stored.items()}
+    shapes = {"weight": (2, *width, *width), "bias": (2, *width)}
+    if found != {name: (torch.float32, shape) for name, shape in shapes.items()}:
+        raise MetavoxError(f"{path} is damaged: postfilter is of another shape; copy or make it again")
+    return Postfilter(**{name: stored[name].numpy() for name in Postfilter._fields})
 
 
 def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:

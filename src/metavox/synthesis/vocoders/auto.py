@@ -1,4 +1,4 @@
-"""The vocoder that fits the features and needs no checkpoint."""
+"""The vocoders that fit the features and need no checkpoint."""
 
 from metavox.features.frames import Features
 from metavox.synthesis.vocoders.base import Vocoder
@@ -18,3 +18,13 @@ def auto(features: Features) -> Vocoder | None:
 
         return GriffinLim(features)
     return None
+
+
+def best(features: Features) -> Vocoder | None:
+    """As `auto`, but WORLD's frames keep the source's own unvoiced sounds: the better one where words count, while
+    WORLD alone makes all that is heard from frames, which is what a comparison of maps wants."""
+    if features.settings()["kind"] != "world":
+        return auto(features)
+    from metavox.synthesis.vocoders.hybrid import Hybrid
+
+    return Hybrid(features)

@@ -1,0 +1,118 @@
+"""The postfilter gives converted speech the covariance of its voice, voiced and unvoiced apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from metavox.errors import MetavoxError
+from metavox.features.frames import Frames
+from metavox.features.mel import Mel
+from metavox.features.world import World
+from metavox.synthesis.conversion import VoiceStatistics, keep_power
+from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.postfilter import FULL, Postfilter, covariance, transport
+from metavox.synthesis.sealed import load_plain, save_plain
+from metavox.synthesis.variance import GAIN
+from metavox.synthesis.voice import StoredVoice
+
+WORLD = World()
+SIGNS = np.tile([1, -1], 12)
+PITCH = F0Statistics(5.3, 0.2, 200.0, 900)
+
+
+def frames(rng: np.random.Generator, mean: float, spread: float, voiced: int = 4000, unvoiced: int = 4000) -> Frames:
+    """Frames whose coefficients vary together, the unvoiced ones around the opposite mean."""
+    size = voiced + unvoiced
+    mix = np.random.default_rng(int(10 * spread)).standard_normal((24, 24)) / 10 + np.eye(24)
+    f0 = np.where(np.arange(size) < voiced, 100.0, 0.0).astype(np.float32)
+    spectrum = np.zeros((size, 25), np.float32)
+    spectrum[:, 1:] = spread * rng.standard_normal((size, 24)) @ mix / 10
+    spectrum[:, 1:] += np.where(f0 > 0, mean, -mean)[:, None] * SIGNS / 10
+    loud = keep_power(spectrum, np.zeros_like(spectrum), WORLD)  # all of it speech
+    return Frames(loud, f0, np.zeros((size, 0), np.float32))
+
+
+def fitted(source: Frames, mapped: np.ndarray, target: Frames) -> Postfilter:
+    found = Postfilter.fit([source], [mapped], [target], WORLD)
+    assert found is not None
+    return found
+
+
+def test_the_optimal_transport_of_two_covariances_has_the_second() -> None:
+    rng = np.random.default_rng(0)
+    source, target = (m @ m.T + np.eye(5) for m in rng.standard_normal((2, 5, 5)))
+    move = transport(source, target)
+    np.testing.assert_allclose(move, move.T, atol=1e-12)
+    np.testing.assert_allclose(move @ source @ move.T, target, rtol=1e-8)
+    assert np.linalg.eigvalsh(transport(source * 1e-6, target)).max() == pytest.approx(GAIN)
+
+
+def test_few_frames_draw_a_covariance_to_its_diagonal() -> None:
+    x = np.random.default_rng(0).standard_normal((int(FULL), 2)) @ np.array([[1.0, 1.0], [0.0, 1.0]])
+    np.testing.assert_allclose(covariance(x)[0, 1], np.cov(x.T)[0, 1] / 2)
+    np.testing.assert_allclose(np.diag(covariance(x)), np.var(x, axis=0, ddof=1) + 1e-4)
+
+
+def test_what_is_mapped_gets_the_covariance_of_the_target_and_half_of_the_way_to_its_mean() -> None:
+    rng = np.random.default_rng(0)
+    source, target = frames(rng, 1.0, 1.0), frames(rng, 3.0, 0.7)
+    mapped = source.spectrum.copy()
+    mapped[:, 1:] = 0.6 * mapped[:, 1:] + 0.05
+    found = fitted(source, mapped, target)(mapped[:, 1:], source.f0 > 0)
+    for voiced in (True, False):
+        mine, before = (side[(source.f0 > 0) == voiced] for side in (found, mapped[:, 1:]))
+        wanted = target.spectrum[(target.f0 > 0) == voiced, 1:]
+        after, first = (np.abs(np.cov(side.T) - np.cov(wanted.T)).max() for side in (mine, before))
+        assert after < first / 4  # not 0: few frames are drawn to the diagonal
+        np.testing.assert_allclose(mine.mean(0), (before.mean(0) + wanted.mean(0)) / 2, atol=1e-5)
+
+
+def test_a_share_of_nothing_leaves_frames_alone() -> None:
+    rng = np.random.default_rng(0)
+    source, target = frames(rng, 1.0, 1.0), frames(rng, 3.0, 0.7)
+    x, voiced = source.spectrum[:, 1:], source.f0 > 0
+    filtered = fitted(source, source.spectrum, target)
+    np.testing.assert_array_equal(filtered(x, voiced, 0.0), x)
+    np.testing.assert_allclose(filtered(x, voiced, 0.5), (filtered(x, voiced) + x) / 2, atol=1e-6)
+
+
+def test_a_whispered_voice_is_filtered_as_a_whole_and_a_moment_of_speech_not_at_all() -> None:
+    rng = np.random.default_rng(0)
+    source, target = frames(rng, 1.0, 1.0), frames(rng, 1.0, 0.7)
+    assert not np.allclose(*fitted(source, source.spectrum, target).weight)
+    whisper = fitted(source, source.spectrum, frames(rng, 1.0, 0.7, voiced=0))
+    assert np.isfinite(whisper.weight).all()
+    short = frames(rng, 1.0, 1.0, voiced=20, unvoiced=20)
+    assert Postfilter.fit([source], [source.spectrum], [short], WORLD) is None
+
+
+def test_frames_that_hold_their_pitch_are_not_filtered() -> None:
+    one = frames(np.random.default_rng(0), 1.0, 1.0)
+    assert Postfilter.fit([one], [one.spectrum], [one], Mel()) is None
+
+
+def stored(postfilter: Postfilter | None) -> StoredVoice:
+    known = VoiceStatistics(PITCH, np.ones(24), postfilter)
+    provenance = {"shots": 5, "target": [], "source": "a", "consent": None}
+    return StoredVoice({"head.bias": torch.ones(1, 3)}, known, "final.ckpt", "ab" * 32, WORLD.settings(), provenance)
+
+
+def test_a_voice_file_keeps_it_and_older_ones_have_none(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    source, path = frames(rng, 1.0, 1.0), tmp_path / "a.voice"
+    postfilter = fitted(source, source.spectrum, frames(rng, 3.0, 0.7))
+    stored(postfilter).save(path)
+    loaded = StoredVoice.load(path).known.postfilter
+    assert loaded
+    for mine, theirs in zip(postfilter, loaded, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    content = load_plain(path, "a voice file")
+    old = {k: v for k, v in content.items() if k not in ("postfilter", "checksum")}
+    save_plain(path, old | {"version": 3})
+    assert StoredVoice.load(path).known.postfilter is None
+    for bad in ({"bias": torch.zeros(2, 24)}, content["postfilter"] | {"bias": torch.zeros(2, 23)}):
+        save_plain(path, content | {"postfilter": bad})
+        with pytest.raises(MetavoxError, match="postfilter is of another shape"):
+            StoredVoice.load(path)
