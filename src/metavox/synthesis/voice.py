@@ -142,10 +142,14 @@ def _spread(path: str | Path, stored: torch.Tensor) -> np.ndarray:
 def _postfilter(path: str | Path, stored: Mapping[str, torch.Tensor]) -> Postfilter | None:
     if not stored:
         return None
-    width = tuple(stored["bias"].shape[-1:]) if "bias" in stored else ()
-    found = {name: (value.dtype, tuple(value.shape)) for name, value in stored.items()}
-    shapes = {"weight": (2, *width, *width), "bias": (2, *width)}
-    if found != {name: (torch.float32, shape) for name, shape in shapes.items()}:
+    k, d = stored["offset"].shape if "offset" in stored and stored["offset"].dim() == 2 else (0, 0)
+    shapes = {
+        "weight": (2, d, d), "bias": (2, d), "prior": (k,), "mean": (k, d), "whiten": (k, d, d), "move": (k, d, d),
+        "offset": (k, d),
+    }  # fmt: skip
+    if not k or {n: (v.dtype, v.shape) for n, v in stored.items()} != {
+        n: (torch.float32, s) for n, s in shapes.items()
+    }:
         raise MetavoxError(f"{path} is damaged: postfilter is of another shape; copy or make it again")
     return Postfilter(**{name: stored[name].numpy() for name in Postfilter._fields})
 
