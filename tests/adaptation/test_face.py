@@ -14,6 +14,7 @@ import torch
 
 import metavox
 from helpers import ROOT, make_run
+from metavox.synthesis.postfilter import Postfilter
 
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
 
@@ -58,7 +59,7 @@ def test_a_voice_speaks_converts_and_is_kept(
     wave, native = soundfile.read(target / "1.wav", dtype="float32")
     by_path, by_wave = voice.convert(target / "1.wav")[0], voice.convert((wave, native))[0]
     assert np.array_equal(by_path, by_wave) and len(by_path) == pytest.approx(len(wave) / native * rate, abs=200)
-    assert wanted > 0 and voice.report.metrics
+    assert wanted > 0 and voice.report.metrics and voice.stored.known.postfilter
     assert "On held-out recordings" in voice.report.verdict and again.report.verdict == voice.report.verdict
 
 
@@ -109,6 +110,14 @@ def test_what_a_strangers_voice_file_says_is_checked(
     with pytest.raises(metavox.MetavoxError) as error:
         metavox.Voice.load(tmp_path / "x.voice", run).speak("Hello.")
     assert "\n" not in str(error.value)
+
+
+def test_a_postfilter_of_other_frames_is_refused(run: metavox.Run, voice: metavox.Voice, tmp_path: Path) -> None:
+    shapes = ((2, 3, 3), (2, 3), (1,), (1, 3), (1, 3, 3), (1, 3, 3), (1, 3))
+    narrow = Postfilter(*(np.zeros(shape, np.float32) for shape in shapes))
+    replace(voice.stored, known=voice.stored.known._replace(postfilter=narrow)).save(tmp_path / "x.voice")
+    with pytest.raises(metavox.MetavoxError, match="does not fit its run"):
+        metavox.Voice.load(tmp_path / "x.voice", run)
 
 
 def not_a_number() -> np.ndarray:
