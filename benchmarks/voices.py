@@ -4,7 +4,8 @@
     python -m benchmarks.voices RUN RUN/baselines/* DIR > docs/results/algorithms.md   # all algorithms of a run
 
 Needs `metavox[asr,eval]` and Resemblyzer (docs/metrics.md); METAVOX_WHISPER names Whisper's folder where it cannot be
-fetched. Each speaker is adapted to with five recordings; up to three others give the sentences.
+fetched. Each speaker is adapted to with five recordings; up to three others give the sentences. Of a single run that
+speaks texts, every voice speaks the sentences of all, so that it is no matter of three which words are lost.
 """
 
 import argparse
@@ -46,10 +47,10 @@ COLUMNS = {
 
 
 def clips(
-    run: metavox.Run, target: Path, other: Path, speaking: bool, alone: bool = False
+    run: metavox.Run, target: Path, other: Path, speaking: bool, alone: bool = False, texts: Sequence[str] = ()
 ) -> Iterator[tuple[str, EvaluatedUtterance]]:
     """Every clip of one target speaker, by the row that it belongs to: by texts, or by recordings of the `other`. The
-    voice `alone` is without those that are the same for every run."""
+    voice `alone` is without those that are the same for every run; it speaks the `texts`, or else the speaker's own."""
     rate = run.features.rate
     (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
     known = [Clip(read(f, rate), rate) for f in support]
@@ -61,14 +62,15 @@ def clips(
         for row, heard in {"natural": wave, "copy": copy}.items():
             yield row, EvaluatedUtterance(Clip(heard, rate), known, [], transcript(file))
     if speaking:
-        texts = [transcript(f) or "" for f in spoken]
-        made = [(np.asarray(voice.say(text).wave()), voice.speak(text)[0], text) for text in texts]
+        own = [transcript(f) or "" for f in spoken]
+        made = [(np.asarray(voice.say(text).wave()), voice.speak(text)[0], text) for text in texts or own]
         near = [Clip(source, rate) for source, _, _ in made]
     else:
-        made = [(read(f, rate), voice.convert(str(f))[0], transcript(f) or "") for f in said]
+        own = [transcript(f) or "" for f in said]
+        made = [(read(f, rate), voice.convert(str(f))[0], text) for f, text in zip(said, own, strict=True)]
         near = [Clip(read(f, rate), rate) for f in theirs]
     for source, converted, text in made:
-        if not alone:
+        if not alone and text in own:
             yield "source", EvaluatedUtterance(Clip(source, rate), known, [], text)
         yield "voice", EvaluatedUtterance(Clip(converted, rate), known, near, text)
 
@@ -80,14 +82,17 @@ def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]
 
 
 def table(
-    run: metavox.Run, folder: Path, speaking: bool, metrics: Sequence[WaveformMetric], alone: bool = False
-) -> Mapping[str, Mapping[str, list[float]]]:
-    """row -> column -> a value for each speaker."""
+    run: metavox.Run, folder: Path, speaking: bool, metrics: Sequence[WaveformMetric], alone: bool = False,
+    common: bool = False,
+) -> Mapping[str, Mapping[str, list[float]]]:  # fmt: skip
+    """row -> column -> a value for each speaker; each voice speaks its own sentences, or those of all in `common`."""
     speakers = [place for place in sorted(folder.iterdir()) if place.is_dir()]
+    spoken = [f for s in speakers for f in recordings_of(s, LENGTH, SENTENCES)[1]] if common else []
+    texts = [transcript(f) or "" for f in spoken]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for i, target in enumerate(speakers):
         heard = defaultdict(list)
-        for row, utterance in clips(run, target, speakers[i - 1], speaking, alone):
+        for row, utterance in clips(run, target, speakers[i - 1], speaking, alone, texts):
             heard[row].append(utterance)
         for row, said in heard.items():
             for column, value in scores(metrics, said).items():
@@ -119,8 +124,10 @@ def cost(run: metavox.Run) -> list[str]:
 
 def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[WaveformMetric]) -> None:
     speaking = trained_pairing(run.checkpoint) == "tts"
-    found = table(run, folder, speaking, metrics)
+    found = table(run, folder, speaking, metrics, common=True)
     print(f"# Voices made with `{name}`\n\n" + intro(f"{name} DIR", folder, len(found["natural"]["secs"])))
+    if speaking:
+        print("Every voice speaks the sentences of all.\n")
     print("| | " + " | ".join(COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
     for row, title in ROWS[speaking].items():
         print(f"| {title} | " + " | ".join(cell(found[row][column]) for column in COLUMNS) + " |")

@@ -22,6 +22,8 @@ MOST, FRAMES = 8, 300
 validation speakers (docs/LOG.md)."""
 SEEN = 4000
 """Frames that the mixture is fitted to, at most, evenly spread: neighbours hardly differ."""
+BLOCK = 4000
+"""Frames filtered at once."""
 NOISE = 0.02
 """Added to the variances of a mixture: what its components may differ by and mean nothing."""
 
@@ -45,11 +47,16 @@ class Postfilter(NamedTuple):
 
     def __call__(self, mapped: np.ndarray, voiced: np.ndarray, share: float = 1.0) -> np.ndarray:
         """mapped [T, D], voiced [T] bool -> [T, D] float32, `share` of the way from `mapped`."""
-        z = _apart(self.weight, self.bias, mapped, voiced)
-        found = np.zeros(mapped.shape, dtype=np.float32)
-        for p, c, d in zip(self._components(z).T, self.move, self.offset, strict=True):
-            found += p[:, None] * (z @ c.T + d)
-        return share * found + (1 - share) * mapped
+        found = np.empty(mapped.shape, dtype=np.float32)
+        for first in range(0, len(mapped), BLOCK):
+            rows = slice(first, first + BLOCK)
+            z = _apart(self.weight, self.bias, mapped[rows], voiced[rows])
+            moved = sum(
+                p[:, None] * (z @ c.T + d)
+                for p, c, d in zip(self._components(z).T, self.move, self.offset, strict=True)
+            )
+            found[rows] = share * moved + (1 - share) * mapped[rows]
+        return found
 
     def _components(self, z: np.ndarray) -> np.ndarray:
         """z [T, D] -> p(k | z) [T, K]"""
