@@ -124,7 +124,7 @@ def cost(run: metavox.Run) -> list[str]:
 
 def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[WaveformMetric]) -> None:
     speaking = trained_pairing(run.checkpoint) == "tts"
-    found = table(run, folder, speaking, metrics, common=True)
+    found = table(run, folder, speaking, metrics, common=speaking)
     print(f"# Voices made with `{name}`\n\n" + intro(f"{name} DIR", folder, len(found["natural"]["secs"])))
     if speaking:
         print("Every voice speaks the sentences of all.\n")

@@ -84,6 +84,8 @@ def test_a_whispered_voice_is_filtered_as_a_whole_and_a_moment_of_speech_not_at_
     assert not np.allclose(*fitted(source, source.spectrum, target).weight)
     whisper = fitted(source, source.spectrum, frames(rng, 1.0, 0.7, voiced=0))
     assert np.isfinite(whisper.weight).all()
+    breath = frames(rng, 1.0, 1.0, voiced=0)
+    np.testing.assert_array_equal(*fitted(breath, breath.spectrum, frames(rng, 1.0, 0.7, voiced=0)).weight)
     short = frames(rng, 1.0, 1.0, voiced=20, unvoiced=20)
     assert Postfilter.fit([source], [source.spectrum], [short], WORLD) is None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FULL = 50.0
 """Frames of which a covariance counts as much as its diagonal alone."""
 LEAST = 50
-"""Frames without which unvoiced or voiced speech has no statistics of its own."""
+"""Frames without which unvoiced speech, voiced speech, or a component of the mixture has no statistics of its own."""
 MOST, FRAMES = 8, 300
 """Components of the target's mixture, at most, and one for so many frames of its speech. Chosen, as all of this, on
 validation speakers (docs/LOG.md)."""

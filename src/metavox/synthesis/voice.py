@@ -147,9 +147,8 @@ def _postfilter(path: str | Path, stored: Mapping[str, torch.Tensor]) -> Postfil
         "weight": (2, d, d), "bias": (2, d), "prior": (k,), "mean": (k, d), "whiten": (k, d, d), "move": (k, d, d),
         "offset": (k, d),
     }  # fmt: skip
-    if not k or {n: (v.dtype, v.shape) for n, v in stored.items()} != {
-        n: (torch.float32, s) for n, s in shapes.items()
-    }:
+    found = {name: tuple(value.shape) for name, value in stored.items() if value.dtype == torch.float32}
+    if not k or found != shapes or len(stored) != len(shapes):
         raise MetavoxError(f"{path} is damaged: postfilter is of another shape; copy or make it again")
     return Postfilter(**{name: stored[name].numpy() for name in Postfilter._fields})
 
