@@ -1,4 +1,5 @@
-"""Targets without transcripts get them by machine, where text can be paired; a person's text stays."""
+"""Targets without transcripts get them by machine, where text can be paired; a person's text stays, and is doubted
+where something else is heard."""
 
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import metavox
 from helpers import make_run, piper_voice, whisper_model
+from metavox.adaptation.hearing import share_heard
 from metavox.asr import Transcript, Whisper, Word
 from metavox.audio.files import write
 from metavox.errors import ConfigError
@@ -49,17 +51,40 @@ def test_recordings_without_a_text_are_heard_and_counted(run: metavox.Run, targe
     ears = Ears()
     for _ in range(2):
         voice = run.adapt(target, asr=ears, cache=tmp_path / "cache")
-    assert ears.heard == 2  # the third has a text of its own; the second time all are known
+    assert ears.heard == 3  # the third to check the text that it has; the second time all are known
     assert voice.report.run["transcripts by machine"] == "2 of 3 recordings, by ears"
     assert voice.stored.provenance["pairing"] == "tts"
 
 
 @pytest.mark.slow
 def test_what_was_not_heard_is_named_and_another_language_is_no_reason_to_stop(run: metavox.Run, target: Path) -> None:
-    warnings = run.adapt(target, asr=Ears(deaf=1)).report.warnings
+    warnings = run.adapt(target, asr=Ears(deaf=2)).report.warnings
     assert any("ears heard no words in 0.wav" in w for w in warnings)
     warnings = run.adapt(target, asr=Ears(), language="en-gb").report.warnings
     assert any("2 recordings stay without a transcript: ears know English only" in w for w in warnings)
+
+
+@pytest.mark.slow
+def test_a_text_that_is_not_what_is_heard_is_doubted_and_stays(run: metavox.Run, target: Path) -> None:
+    voice = run.adapt(target, asr=Ears())
+    (doubt,) = [w for w in voice.report.warnings if "hears" in w]
+    assert doubt.startswith(f'2.wav: its text is "{TEXTS[2]}", but ears hears "Birds sing."')
+    (target / "2.txt").write_text("Birds sing.")  # and so few words are no matter
+    assert not any("hears" in w for w in run.adapt(target, asr=Ears()).report.warnings)
+    assert not any("hears" in w for w in run.adapt(target, asr=Ears(), language="en-gb").report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "share"),
+    [
+        ("Fresh bread, and butter!", "fresh bread and butter", 1.0),
+        ("Fresh bread and butter", "fresh red and butter", 0.75),
+        ("Fresh bread and butter", "they stopped the butter and left the room", 0.125),
+        ("Fresh bread", "", 0.0),
+    ],
+)
+def test_the_share_of_words_that_are_heard(text: str, heard: str, share: float) -> None:
+    assert share_heard(text, heard) == share
 
 
 @pytest.mark.slow

@@ -137,7 +137,8 @@ def gather(
 
 def doubtful_texts(pairs: Sequence[Couple], features: Features) -> list[str]:
     """A sentence for each target whose text takes the source far longer or shorter to say than the others suggest: it
-    may not be what is said. A wrong text of the right length goes unnoticed; the cost of aligning it does not tell."""
+    may not be what is said. A wrong text of the right length takes a recogniser (`hearing`): the cost of aligning it
+    does not tell."""
     if len(pairs) < ENOUGH_TEXTS:
         return []
     seconds = np.array([[len(speech(side.frames, features)) * features.hop for side in pair] for pair in pairs])

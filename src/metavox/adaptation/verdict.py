@@ -57,6 +57,7 @@ def _advice(voice: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], warn
         "record more speech" if "little speech" in said else "",
         "record in a quieter place" if "noisy" in said else "",
         "record at a lower level" if "clipped" in said else "",
+        "mend the texts that are doubted" if "its text" in said else "",
         "put what is said into NAME.txt beside NAME.wav" if voice.get("pairing") == "nearest" else "",
         "" if any(m["pairs"] == "held-out" for m in metrics) else "give more recordings than are adapted on",
     ]

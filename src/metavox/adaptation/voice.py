@@ -18,7 +18,7 @@ from metavox.adaptation.conversion import Conversion, convert, copy_synthesis
 from metavox.adaptation.dub import Dubbing, Speak, tts_in
 from metavox.adaptation.enrolment import Source, Wishes, enrol, pairing_named
 from metavox.adaptation.fitting import first_gradient
-from metavox.adaptation.hearing import with_heard
+from metavox.adaptation.hearing import doubts, with_heard
 from metavox.adaptation.nearest_tts import candidates, mean_spectrum, nearest_tts
 from metavox.adaptation.recordings import (
     Progress,
@@ -115,8 +115,9 @@ class Run:
         steps ("auto": chosen by leaving recordings out) are taken at the inner rate `lr`; None leaves these to the run.
         `pairing` is auto, parallel, tts, nearest or phone. `language` is what the voice
         will speak, `target_language` that of the target's `texts` (None: the same). `consent` is a note kept in the
-        voice; `progress(title, share)` is told how far things are. Where a voice speaks and recordings have no text,
-        `asr` hears it ("auto": Whisper, if it is on this machine) and keeps it in the folder `cache`.
+        voice; `progress(title, share)` is told how far things are. Where a voice speaks, `asr` hears what recordings
+        without a text say, and doubts texts that are not what it hears ("auto": Whisper, if it is on this machine); it
+        keeps it in the folder `cache`.
 
         Raises MetavoxError (AudioError for recordings, ConfigError for settings): one sentence with the way out.
         """
@@ -130,10 +131,11 @@ class Run:
         report.judge_all(recordings, "target", self.features)
         origin = self._source(source, target_language or language, recordings, report, told)
         heard = ""
-        if not origin.recorded and pairing in ("auto", "tts") and not all(r.text for r in recordings.usable):
+        if not origin.recorded and pairing in ("auto", "tts"):
             told("hearing the target", 0.0)
             ears = auto_asr() if asr == "auto" else asr
             if ears and not isinstance(ears, str):
+                report.warnings += doubts(recordings, ears, target_language or language, cache)
                 recordings, heard = with_heard(recordings, ears, target_language or language, cache, report)
             told("hearing the target", 1.0)
         told("adapting", 0.0)
