@@ -4,8 +4,9 @@
     python -m benchmarks.voices RUN RUN/baselines/* DIR > docs/results/algorithms.md   # all algorithms of a run
 
 Needs `metavox[asr,eval]` and Resemblyzer (docs/metrics.md); METAVOX_WHISPER names Whisper's folder where it cannot be
-fetched. Each speaker is adapted to with five recordings; up to three others give the sentences. Of a single run that
-speaks texts, every voice speaks the sentences of all, so that it is no matter of three which words are lost.
+fetched. Each speaker is adapted to with five recordings, or, of several runs, with `--shots 1 2 5` of them; up to three
+others give the sentences. Of a single run that speaks texts, every voice speaks the sentences of all, so that it is no
+matter of three which words are lost.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +49,16 @@ COLUMNS = {
 
 
 def clips(
-    run: metavox.Run, target: Path, other: Path, speaking: bool, alone: bool = False, texts: Sequence[str] = ()
-) -> Iterator[tuple[str, EvaluatedUtterance]]:
+    run: metavox.Run, target: Path, other: Path, speaking: bool, alone: bool = False, texts: Sequence[str] = (),
+    shots: int = SHOTS,
+) -> Iterator[tuple[str, EvaluatedUtterance]]:  # fmt: skip
     """Every clip of one target speaker, by the row that it belongs to: by texts, or by recordings of the `other`. The
-    voice `alone` is without those that are the same for every run; it speaks the `texts`, or else the speaker's own."""
+    voice `alone`, adapted on `shots` recordings, is without those that are the same for every run; it speaks the
+    `texts`, or else the speaker's own."""
     rate = run.features.rate
     (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
     known = [Clip(read(f, rate), rate) for f in support]
-    voice = run.adapt([str(f) for f in support], None if speaking else [str(f) for f in theirs], asr=None)
+    voice = run.adapt([str(f) for f in support[:shots]], None if speaking else [str(f) for f in theirs], asr=None)
     for file in [] if alone else spoken:
         wave = read(file, rate)
         frames = run.features.analyse(wave, rate)
@@ -83,7 +87,7 @@ def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]
 
 def table(
     run: metavox.Run, folder: Path, speaking: bool, metrics: Sequence[WaveformMetric], alone: bool = False,
-    common: bool = False,
+    common: bool = False, shots: int = SHOTS,
 ) -> Mapping[str, Mapping[str, list[float]]]:  # fmt: skip
     """row -> column -> a value for each speaker; each voice speaks its own sentences, or those of all in `common`."""
     speakers = [place for place in sorted(folder.iterdir()) if place.is_dir()]
@@ -92,7 +96,7 @@ def table(
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for i, target in enumerate(speakers):
         heard = defaultdict(list)
-        for row, utterance in clips(run, target, speakers[i - 1], speaking, alone, texts):
+        for row, utterance in clips(run, target, speakers[i - 1], speaking, alone, texts, shots):
             heard[row].append(utterance)
         for row, said in heard.items():
             for column, value in scores(metrics, said).items():
@@ -108,12 +112,12 @@ def cell(values: Sequence[float]) -> str:
     return f"{known.mean:.2f} ({known.low:.2f} to {known.high:.2f})"
 
 
-def cost(run: metavox.Run) -> list[str]:
+def cost(run: metavox.Run, shots: int) -> list[str]:
     """What a voice of the run holds beside it, and what its map costs: numbers, kB and seconds of one thread."""
     torch.set_num_threads(1)
     dims = len(run.checkpoint.normaliser.mean)
-    x, y = torch.randn(2, 1, SHOTS, LONG, dims)
-    support, seconds = Pairs(x, y, torch.ones(1, SHOTS, LONG, dtype=torch.bool)), []
+    x, y = torch.randn(2, 1, shots, LONG, dims)
+    support, seconds = Pairs(x, y, torch.ones(1, shots, LONG, dtype=torch.bool)), []
     for _ in range(3):
         start = time.perf_counter()
         adapted = run.checkpoint.algorithm.adapt(support)
@@ -134,19 +138,21 @@ def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[Wavef
 
 
 def print_several(
-    given: Sequence[str], runs: Mapping[str, metavox.Run], folder: Path, metrics: Sequence[WaveformMetric]
+    given: str, runs: Mapping[str, metavox.Run], folder: Path, metrics: Sequence[WaveformMetric], every: Sequence[int]
 ) -> None:
-    """A row for each algorithm, with what a voice of it costs, below the rows that all share; the runs as `given`."""
-    columns = [*COLUMNS.values(), "numbers of a voice", "kB", "seconds to map"]
-    for place, (name, run) in enumerate(runs.items()):
+    """A row for each algorithm and number of recordings in `every`, with what a voice of it costs, below the rows that
+    all share; the runs as `given`."""
+    columns = ["K", *COLUMNS.values(), "numbers of a voice", "kB", "seconds to map"]
+    for place, (shots, (name, run)) in enumerate(product(every, runs.items())):
         speaking = trained_pairing(run.checkpoint) == "tts"
-        found = table(run, folder, speaking, metrics, alone=place > 0)
+        found = table(run, folder, speaking, metrics, alone=place > 0, shots=shots)
         if place == 0:
-            print("# Voices by algorithm\n\n" + intro(f"{' '.join(given)} DIR", folder, len(found["natural"]["secs"])))
+            print("# Voices by algorithm\n\n" + intro(given, folder, len(found["natural"]["secs"])))
             print(f"| | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
             for row in ("natural", "copy", "source"):
-                print(f"| {ROWS[speaking][row]} | " + " | ".join(cell(found[row][c]) for c in COLUMNS) + " | | | |")
-        print(f"| {name} | " + " | ".join([*(cell(found["voice"][c]) for c in COLUMNS), *cost(run)]) + " |", flush=True)
+                print(f"| {ROWS[speaking][row]} | | " + " | ".join(cell(found[row][c]) for c in COLUMNS) + " | | | |")
+        voice = [str(shots), *(cell(found["voice"][c]) for c in COLUMNS), *cost(run, shots)]
+        print(f"| {name} | " + " | ".join(voice) + " |", flush=True)
 
 
 def intro(arguments: str, folder: Path, speakers: int) -> str:
@@ -161,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.voices")
     parser.add_argument("runs", nargs="+")
     parser.add_argument("folder", type=Path, help="with a folder of recordings and transcripts a speaker")
+    parser.add_argument("--shots", type=int, nargs="+", default=[SHOTS], help="recordings to adapt on, of several runs")
     args = parser.parse_args()
     whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
     metrics: list[WaveformMetric] = [Secs(), Recognised(whisper, "whisper-tiny.en"), Dnsmos()]
@@ -172,9 +179,9 @@ def main() -> None:
     else:
         short = {name: label(name, run) for name, run in runs.items()}
         clear = len({*short.values()}) == len(short)
-        print_several(
-            args.runs, {short[name] if clear else name: run for name, run in runs.items()}, args.folder, metrics
-        )
+        named = {short[name] if clear else name: run for name, run in runs.items()}
+        given = f"{' '.join(args.runs)} DIR --shots {' '.join(map(str, args.shots))}"
+        print_several(given, named, args.folder, metrics, args.shots)
 
 
 def label(name: str, run: metavox.Run) -> str:

@@ -5,7 +5,7 @@ of the converted and the source's mel-cepstra. Else its pitch periods are moved 
 """
 
 import numpy as np
-from scipy.signal import ShortTimeFFT, get_window
+import torch
 
 from metavox.errors import ConfigError
 from metavox.features import melcepstrum
@@ -32,8 +32,7 @@ class DiffVC:
         if not keep >= 0:
             raise ConfigError(f"vocoder.keep is {keep}; give semitones, 0 or more")
         self.features, self.keep = features, keep
-        size = 2 ** round(np.log2(WINDOW * features.rate))
-        self.window, self.step = get_window("hann", size), size // OVERLAP
+        self.size = 2 ** round(np.log2(WINDOW * features.rate))
 
     def render(self, frames: Frames, original: Original) -> np.ndarray:
         """Frames [T] converted from the original's -> wave [S] float32, as long as the original's."""
@@ -48,17 +47,20 @@ class DiffVC:
 
     def filter(self, wave: np.ndarray, difference: np.ndarray) -> np.ndarray:
         """wave [S] through the filters of mel-cepstra [T, order + 1], one a frame, c0 included."""
-        world, fft = self.features, 2 * len(self.window)  # room for the response, which would wrap around
-        short_time = ShortTimeFFT(self.window, self.step, world.rate, mfft=fft)
-        times = np.clip(short_time.t(len(wave)) / world.hop, 0, len(difference) - 1)
+        world, size, step = self.features, self.size, self.size // OVERLAP
+        fft = 2 * size  # room for the response, which would wrap around
+        short_time = (fft, step, size, torch.hann_window(size, dtype=torch.float64))
+        sound = torch.nn.functional.pad(torch.from_numpy(wave.astype(np.float64)), (0, size))  # windows beyond its end
+        spectrum = torch.stft(sound, *short_time, pad_mode="constant", return_complex=True)  # [F, N]
+        times = np.clip(np.arange(spectrum.shape[1]) * step / world.rate / world.hop, 0, len(difference) - 1)
         left = times.astype(int)
         right, part = np.minimum(left + 1, len(difference) - 1), (times - left)[:, None]
         between = (1 - part) * difference[left] + part * difference[right]
         gain = np.sqrt(melcepstrum.decode(between, fft, world.alpha))  # [N, F]
-        below = short_time.f < world.f0_floor  # no speech there, but rumble of which the cepstrum knows little
-        gain[:, below] = np.minimum(gain[:, below], 1.0)
-        filtered = short_time.stft(wave.astype(np.float64)) * gain.T
-        return short_time.istft(filtered, k1=len(wave)).astype(np.float32)
+        below = np.fft.rfftfreq(fft, 1 / world.rate) < world.f0_floor
+        gain[:, below] = np.minimum(gain[:, below], 1.0)  # no speech, but rumble of which the cepstrum knows little
+        filtered = torch.istft(spectrum * torch.from_numpy(gain.T), *short_time, length=len(wave))
+        return filtered.numpy().astype(np.float32)
 
 
 def semitones(source: np.ndarray, converted: np.ndarray) -> float:
