@@ -14,6 +14,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,10 @@ import torch
 
 import metavox
 from benchmarks.samples import SHOTS, recordings_of
-from metavox.adaptation.enrolment import trained_pairing
+from metavox.adaptation.enrolment import Source, Wishes, enrol, trained_pairing
+from metavox.adaptation.nearest_tts import candidates, nearest_tts
+from metavox.adaptation.speech import Speech, SpokenSource
+from metavox.adaptation.voice_report import Report
 from metavox.asr import Whisper
 from metavox.audio.files import read
 from metavox.corpora.transcripts import transcript
@@ -31,8 +35,10 @@ from metavox.evaluation.secs import Secs
 from metavox.evaluation.statistics import summarise
 from metavox.evaluation.waveform import Clip, EvaluatedUtterance, WaveformMetric
 from metavox.evaluation.wer import Recognised
+from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.vocoders.base import Original
 from metavox.tasks.batch import Pairs
+from metavox.tts import TTS
 
 LENGTH = (2.5, 10.0)  # seconds of the recordings whose sentences are spoken
 SENTENCES = 3
@@ -48,35 +54,75 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def clips(
-    run: metavox.Run, target: Path, other: Path, speaking: bool, alone: bool = False, texts: Sequence[str] = (),
-    shots: int = SHOTS,
-) -> Iterator[tuple[str, EvaluatedUtterance]]:  # fmt: skip
-    """Every clip of one target speaker, by the row that it belongs to: by texts, or by recordings of the `other`. The
-    voice `alone`, adapted on `shots` recordings, is without those that are the same for every run; it speaks the
-    `texts`, or else the speaker's own."""
-    rate = run.features.rate
+@dataclass(frozen=True)
+class Given:
+    """What is known of a target speaker, the same for every run: recordings to adapt on, those that the sentences are
+    of, the voice that is mapped from, and what it says with its texts."""
+
+    support: Sequence[Path]
+    spoken: Sequence[Path]
+    source: Source
+    said: Sequence[tuple[Speech, str]]
+
+
+def given(run: metavox.Run, target: Path, other: Path, speaking: bool, texts: Sequence[str] = ()) -> Given:
+    """The source says the `texts`, or else the speaker's own; where it is no text-to-speech voice, the `other` speaker
+    is it, and says what is recorded of that one."""
     (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
-    known = [Clip(read(f, rate), rate) for f in support]
-    voice = run.adapt([str(f) for f in support[:shots]], None if speaking else [str(f) for f in theirs], asr=None)
-    for file in [] if alone else spoken:
+    voices = candidates(run.checkpoint)
+    if not speaking:
+        speech, source = heard(run, said), Source(heard(run, theirs), Spoken(voices[0], run), True, other.name)
+        return Given(support, spoken, source, [(s, transcript(f) or "") for s, f in zip(speech, said, strict=True)])
+    pitch = F0Statistics.of(s.frames.f0 for s in heard(run, support))
+    tts = nearest_tts(voices, run.features, pitch, None).tts
+    voice, own = Spoken(tts, run), texts or [transcript(f) or "" for f in spoken]
+    source = Source(voice.read_on(), voice, False, tts.name)
+    return Given(support, spoken, source, [(voice.say(text, "said"), text) for text in own])
+
+
+class Spoken(SpokenSource):
+    """A text-to-speech voice that says no sentence twice: every run adapts on the same."""
+
+    def __init__(self, tts: TTS, run: metavox.Run) -> None:
+        super().__init__(tts, "en-us", run.features)
+        self.said: dict[str, Speech] = {}
+
+    def say(self, text: str, name: str, own_language: bool = False) -> Speech:
+        if text not in self.said:
+            self.said[text] = super().say(text, name, own_language)
+        return replace(self.said[text], name=name)
+
+
+def heard(run: metavox.Run, files: Sequence[Path]) -> list[Speech]:
+    """Recordings as the run hears them."""
+    return [Speech.of(r, run.features.rate) for r in run.read([str(f) for f in files]).usable]
+
+
+def clips(
+    run: metavox.Run, known: Given, alone: bool = False, shots: int = SHOTS
+) -> Iterator[tuple[str, EvaluatedUtterance]]:
+    """Every clip of one target speaker, by the row that it belongs to. The voice `alone`, adapted on `shots`
+    recordings, is without those that are the same for every run. It is not judged as `Run.adapt` does, which would take
+    longer than making it."""
+    rate = run.features.rate
+    targets = [Clip(read(f, rate), rate) for f in known.support]
+    recordings = run.read([str(f) for f in known.support[:shots]], "target")
+    voice = metavox.Voice(enrol(run.checkpoint, recordings, known.source, Wishes(), Report()), run, "voice")
+    own = [transcript(f) or "" for f in known.spoken]
+    for file, text in [] if alone else zip(known.spoken, own, strict=True):
         wave = read(file, rate)
         frames = run.features.analyse(wave, rate)
         copy = voice.vocoder.render(frames, Original(wave, frames)) if voice.vocoder else wave
-        for row, heard in {"natural": wave, "copy": copy}.items():
-            yield row, EvaluatedUtterance(Clip(heard, rate), known, [], transcript(file))
-    if speaking:
-        own = [transcript(f) or "" for f in spoken]
-        made = [(np.asarray(voice.say(text).wave()), voice.speak(text)[0], text) for text in texts or own]
-        near = [Clip(source, rate) for source, _, _ in made]
-    else:
-        own = [transcript(f) or "" for f in said]
-        made = [(read(f, rate), voice.convert(str(f))[0], text) for f, text in zip(said, own, strict=True)]
-        near = [Clip(read(f, rate), rate) for f in theirs]
-    for source, converted, text in made:
-        if not alone and text in own:
-            yield "source", EvaluatedUtterance(Clip(source, rate), known, [], text)
-        yield "voice", EvaluatedUtterance(Clip(converted, rate), known, near, text)
+        for row, sound in {"natural": wave, "copy": copy}.items():
+            yield row, EvaluatedUtterance(Clip(sound, rate), targets, [], text)
+    near = [Clip(s.wave()[:], rate) for s in known.source.speech] if known.source.recorded else [
+        Clip(s.wave()[:], rate) for s, _ in known.said
+    ]  # fmt: skip
+    for said, text in known.said:
+        if not alone and (known.source.recorded or text in own):
+            yield "source", EvaluatedUtterance(Clip(said.wave()[:], rate), targets, [], text)
+        (made,) = voice.conversions([said], None if known.source.recorded else voice.spoken_pitch)
+        yield "voice", EvaluatedUtterance(Clip(made.wave, rate), targets, near, text)
 
 
 def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]) -> dict[str, float]:
@@ -85,20 +131,29 @@ def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]
     return {name: found.get(name, float("nan")) for name in COLUMNS}
 
 
-def table(
-    run: metavox.Run, folder: Path, speaking: bool, metrics: Sequence[WaveformMetric], alone: bool = False,
-    common: bool = False, shots: int = SHOTS,
-) -> Mapping[str, Mapping[str, list[float]]]:  # fmt: skip
-    """row -> column -> a value for each speaker; each voice speaks its own sentences, or those of all in `common`."""
-    speakers = [place for place in sorted(folder.iterdir()) if place.is_dir()]
+def speakers_in(folder: Path) -> list[Path]:
+    """A folder for each speaker, sorted."""
+    return [place for place in sorted(folder.iterdir()) if place.is_dir()]
+
+
+def all_given(run: metavox.Run, folder: Path, speaking: bool, common: bool = False) -> list[Given]:
+    """Of every speaker, beside the one before; with `common` sentences each source says those of all."""
+    speakers = speakers_in(folder)
     spoken = [f for s in speakers for f in recordings_of(s, LENGTH, SENTENCES)[1]] if common else []
     texts = [transcript(f) or "" for f in spoken]
+    return [given(run, target, speakers[i - 1], speaking, texts) for i, target in enumerate(speakers)]
+
+
+def table(
+    run: metavox.Run, known: Sequence[Given], metrics: Sequence[WaveformMetric], alone: bool = False, shots: int = SHOTS
+) -> Mapping[str, Mapping[str, list[float]]]:
+    """row -> column -> a value for each speaker."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for i, target in enumerate(speakers):
-        heard = defaultdict(list)
-        for row, utterance in clips(run, target, speakers[i - 1], speaking, alone, texts, shots):
-            heard[row].append(utterance)
-        for row, said in heard.items():
+    for target in known:
+        rows = defaultdict(list)
+        for row, utterance in clips(run, target, alone, shots):
+            rows[row].append(utterance)
+        for row, said in rows.items():
             for column, value in scores(metrics, said).items():
                 found[row][column].append(value)
     return found
@@ -128,7 +183,7 @@ def cost(run: metavox.Run, shots: int) -> list[str]:
 
 def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[WaveformMetric]) -> None:
     speaking = trained_pairing(run.checkpoint) == "tts"
-    found = table(run, folder, speaking, metrics, common=speaking)
+    found = table(run, all_given(run, folder, speaking, common=speaking), metrics)
     print(f"# Voices made with `{name}`\n\n" + intro(f"{name} DIR", folder, len(found["natural"]["secs"])))
     if speaking:
         print("Every voice speaks the sentences of all.\n")
@@ -138,16 +193,22 @@ def print_one(name: str, run: metavox.Run, folder: Path, metrics: Sequence[Wavef
 
 
 def print_several(
-    given: str, runs: Mapping[str, metavox.Run], folder: Path, metrics: Sequence[WaveformMetric], every: Sequence[int]
+    arguments: str,
+    runs: Mapping[str, metavox.Run],
+    folder: Path,
+    metrics: Sequence[WaveformMetric],
+    every: Sequence[int],
 ) -> None:
     """A row for each algorithm and number of recordings in `every`, with what a voice of it costs, below the rows that
-    all share; the runs as `given`."""
+    all share; `arguments` are those of the program."""
     columns = ["K", *COLUMNS.values(), "numbers of a voice", "kB", "seconds to map"]
+    first = next(iter(runs.values()))
+    speaking = trained_pairing(first.checkpoint) == "tts"
+    known = all_given(first, folder, speaking)
     for place, (shots, (name, run)) in enumerate(product(every, runs.items())):
-        speaking = trained_pairing(run.checkpoint) == "tts"
-        found = table(run, folder, speaking, metrics, alone=place > 0, shots=shots)
+        found = table(run, known, metrics, alone=place > 0, shots=shots)
         if place == 0:
-            print("# Voices by algorithm\n\n" + intro(given, folder, len(found["natural"]["secs"])))
+            print("# Voices by algorithm\n\n" + intro(arguments, folder, len(found["natural"]["secs"])))
             print(f"| | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
             for row in ("natural", "copy", "source"):
                 print(f"| {ROWS[speaking][row]} | | " + " | ".join(cell(found[row][c]) for c in COLUMNS) + " | | | |")
@@ -169,7 +230,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="with a folder of recordings and transcripts a speaker")
     parser.add_argument("--shots", type=int, nargs="+", default=[SHOTS], help="recordings to adapt on, of several runs")
     args = parser.parse_args()
-    whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
+    whisper = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"), sure=0.0)
     metrics: list[WaveformMetric] = [Secs(), Recognised(whisper, "whisper-tiny.en"), Dnsmos()]
     runs = {name: metavox.load_run(name) for name in args.runs}
     if len({(trained_pairing(run.checkpoint), run.features.rate) for run in runs.values()}) > 1:
@@ -180,8 +241,8 @@ def main() -> None:
         short = {name: label(name, run) for name, run in runs.items()}
         clear = len({*short.values()}) == len(short)
         named = {short[name] if clear else name: run for name, run in runs.items()}
-        given = f"{' '.join(args.runs)} DIR --shots {' '.join(map(str, args.shots))}"
-        print_several(given, named, args.folder, metrics, args.shots)
+        arguments = f"{' '.join(args.runs)} DIR --shots {' '.join(map(str, args.shots))}"
+        print_several(arguments, named, args.folder, metrics, args.shots)
 
 
 def label(name: str, run: metavox.Run) -> str:

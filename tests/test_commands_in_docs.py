@@ -7,7 +7,7 @@ import pytest
 
 from helpers import ROOT
 
-COMMAND = re.compile(r"(?:python|pip|METAVOX_\w+=\S+ python) [^`\n]*(?:\\\n[^`\n]*)*")
+COMMAND = re.compile(r"(?:python|pip|METAVOX_\w+=\S+ python) (?:\\\n|[^`\n])*")
 PLACES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
 
 
@@ -25,6 +25,7 @@ def test_no_command_holds_a_bare_pattern(path: Path) -> None:
 
 def test_a_bare_pattern_is_found() -> None:
     assert commands("x `python train.py a=[1]` y") == ["python train.py a=[1]"]
+    assert "a=[1]" in "".join(commands("    python train.py \\\n        a=[1]"))
     assert "[" not in "".join(commands("    python train.py 'a=[1]' \\\n        \"b=['x']\"  # and c=[2]"))
 
 
