@@ -131,14 +131,9 @@ def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]
     return {name: found.get(name, float("nan")) for name in COLUMNS}
 
 
-def speakers_in(folder: Path) -> list[Path]:
-    """A folder for each speaker, sorted."""
-    return [place for place in sorted(folder.iterdir()) if place.is_dir()]
-
-
 def all_given(run: metavox.Run, folder: Path, speaking: bool, common: bool = False) -> list[Given]:
     """Of every speaker, beside the one before; with `common` sentences each source says those of all."""
-    speakers = speakers_in(folder)
+    speakers = [place for place in sorted(folder.iterdir()) if place.is_dir()]
     spoken = [f for s in speakers for f in recordings_of(s, LENGTH, SENTENCES)[1]] if common else []
     texts = [transcript(f) or "" for f in spoken]
     return [given(run, target, speakers[i - 1], speaking, texts) for i, target in enumerate(speakers)]

@@ -132,12 +132,12 @@ class Run:
         origin = self._source(source, target_language or language, recordings, report, told)
         heard = ""
         if not origin.recorded and pairing in ("auto", "tts"):
-            told("hearing the target", 0.0)
             ears = auto_asr() if asr == "auto" else asr
             if ears and not isinstance(ears, str):
+                told("hearing the target", 0.0)
                 report.warnings += doubts(recordings, ears, target_language or language, cache)
                 recordings, heard = with_heard(recordings, ears, target_language or language, cache, report)
-            told("hearing the target", 1.0)
+                told("hearing the target", 1.0)
         told("adapting", 0.0)
         stored = enrol(self.checkpoint, recordings, origin, wishes, report)
         voice = Voice(stored, self, name or name_of(recordings.usable), report)
