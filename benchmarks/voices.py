@@ -25,6 +25,7 @@ import metavox
 from benchmarks.samples import SHOTS, recordings_of
 from metavox.adaptation.enrolment import Source, Wishes, enrol, trained_pairing
 from metavox.adaptation.nearest_tts import candidates, nearest_tts
+from metavox.adaptation.recordings import Recordings
 from metavox.adaptation.speech import Speech, SpokenSource
 from metavox.adaptation.voice_report import Report
 from metavox.asr import Whisper
@@ -56,28 +57,35 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Given:
-    """What is known of a target speaker, the same for every run: recordings to adapt on, those that the sentences are
-    of, the voice that is mapped from, and what it says with its texts."""
+    """What is known of a target speaker, the same for every run: `recordings` to adapt on and their `targets` to
+    compare with; those of sentences to be `spoken`; the voice that is mapped from, what it `said` with its sound and
+    text, and clips to tell it by, `near`."""
 
-    support: Sequence[Path]
+    recordings: Recordings
+    targets: Sequence[Clip]
     spoken: Sequence[Path]
     source: Source
-    said: Sequence[tuple[Speech, str]]
+    said: Sequence[tuple[Speech, Clip, str]]
+    near: Sequence[Clip]
 
 
 def given(run: metavox.Run, target: Path, other: Path, speaking: bool, texts: Sequence[str] = ()) -> Given:
-    """The source says the `texts`, or else the speaker's own; where it is no text-to-speech voice, the `other` speaker
-    is it, and says what is recorded of that one."""
-    (support, spoken), (theirs, said) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
-    voices = candidates(run.checkpoint)
-    if not speaking:
-        speech, source = heard(run, said), Source(heard(run, theirs), Spoken(voices[0], run), True, other.name)
-        return Given(support, spoken, source, [(s, transcript(f) or "") for s, f in zip(speech, said, strict=True)])
-    pitch = F0Statistics.of(s.frames.f0 for s in heard(run, support))
-    tts = nearest_tts(voices, run.features, pitch, None).tts
-    voice, own = Spoken(tts, run), texts or [transcript(f) or "" for f in spoken]
-    source = Source(voice.read_on(), voice, False, tts.name)
-    return Given(support, spoken, source, [(voice.say(text, "said"), text) for text in own])
+    """A text-to-speech voice says the `texts`, or else the speaker's own; where none is `speaking`, the `other` speaker
+    is the source, and says what is recorded of that one."""
+    rate, voices = run.features.rate, candidates(run.checkpoint)
+    (support, spoken), (theirs, files) = (recordings_of(folder, LENGTH, SENTENCES) for folder in (target, other))
+    recordings, targets = run.read([str(f) for f in support], "target"), [Clip(read(f, rate), rate) for f in support]
+    if speaking:
+        pitch = F0Statistics.of(r.frames.f0 for r in recordings.usable)
+        voice = Spoken(nearest_tts(voices, run.features, pitch, None).tts, run)
+        source = Source(voice.read_on(), voice, False, voice.tts.name)
+        speech = [voice.say(text, "said") for text in texts or [transcript(f) or "" for f in spoken]]
+        said = [(s, Clip(s.wave()[:], rate), s.text or "") for s in speech]
+        return Given(recordings, targets, spoken, source, said, [clip for _, clip, _ in said])
+    source = Source(heard(run, theirs), Spoken(voices[0], run), True, other.name)
+    speech = heard(run, files)
+    said = [(s, Clip(read(f, rate), rate), transcript(f) or "") for s, f in zip(speech, files, strict=True)]
+    return Given(recordings, targets, spoken, source, said, [Clip(read(f, rate), rate) for f in theirs])
 
 
 class Spoken(SpokenSource):
@@ -104,25 +112,20 @@ def clips(
     """Every clip of one target speaker, by the row that it belongs to. The voice `alone`, adapted on `shots`
     recordings, is without those that are the same for every run. It is not judged as `Run.adapt` does, which would take
     longer than making it."""
-    rate = run.features.rate
-    targets = [Clip(read(f, rate), rate) for f in known.support]
-    recordings = run.read([str(f) for f in known.support[:shots]], "target")
+    rate, own = run.features.rate, [transcript(f) or "" for f in known.spoken]
+    recordings = replace(known.recordings, usable=known.recordings.usable[:shots])
     voice = metavox.Voice(enrol(run.checkpoint, recordings, known.source, Wishes(), Report()), run, "voice")
-    own = [transcript(f) or "" for f in known.spoken]
     for file, text in [] if alone else zip(known.spoken, own, strict=True):
         wave = read(file, rate)
         frames = run.features.analyse(wave, rate)
         copy = voice.vocoder.render(frames, Original(wave, frames)) if voice.vocoder else wave
         for row, sound in {"natural": wave, "copy": copy}.items():
-            yield row, EvaluatedUtterance(Clip(sound, rate), targets, [], text)
-    near = [Clip(s.wave()[:], rate) for s in known.source.speech] if known.source.recorded else [
-        Clip(s.wave()[:], rate) for s, _ in known.said
-    ]  # fmt: skip
-    for said, text in known.said:
+            yield row, EvaluatedUtterance(Clip(sound, rate), known.targets, [], text)
+    for said, clip, text in known.said:
         if not alone and (known.source.recorded or text in own):
-            yield "source", EvaluatedUtterance(Clip(said.wave()[:], rate), targets, [], text)
+            yield "source", EvaluatedUtterance(clip, known.targets, [], text)
         (made,) = voice.conversions([said], None if known.source.recorded else voice.spoken_pitch)
-        yield "voice", EvaluatedUtterance(Clip(made.wave, rate), targets, near, text)
+        yield "voice", EvaluatedUtterance(Clip(made.wave, rate), known.targets, known.near, text)
 
 
 def scores(metrics: Sequence[WaveformMetric], said: Sequence[EvaluatedUtterance]) -> dict[str, float]:
