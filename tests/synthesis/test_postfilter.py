@@ -18,6 +18,7 @@ from metavox.synthesis.variance import GAIN
 from metavox.synthesis.voice import StoredVoice
 
 WORLD = World()
+HOP = WORLD.hop
 SIGNS = np.tile([1, -1], 12)
 PITCH = F0Statistics(5.3, 0.2, 200.0, 900)
 
@@ -40,6 +41,11 @@ def fitted(source: Frames, mapped: np.ndarray, target: Frames) -> Postfilter:
     return found
 
 
+def slow(postfilter: Postfilter) -> Postfilter:
+    """The same without anything of the source."""
+    return postfilter._replace(fast_weight=None, fast_bias=None)
+
+
 def test_the_optimal_transport_of_two_covariances_has_the_second() -> None:
     rng = np.random.default_rng(0)
     source, target = (m @ m.T + np.eye(5) for m in rng.standard_normal((2, 5, 5)))
@@ -60,7 +66,7 @@ def test_what_is_mapped_gets_the_covariance_and_the_mean_of_the_target() -> None
     source, target = frames(rng, 1.0, 1.0), frames(rng, 3.0, 0.7)
     mapped = source.spectrum.copy()
     mapped[:, 1:] = 0.6 * mapped[:, 1:] + 0.05
-    found = fitted(source, mapped, target)(mapped[:, 1:], source.f0 > 0)
+    found = slow(fitted(source, mapped, target))(mapped[:, 1:], source.spectrum[:, 1:], source.f0 > 0, HOP)
     for voiced in (True, False):
         mine, before = (side[(source.f0 > 0) == voiced] for side in (found, mapped[:, 1:]))
         wanted = target.spectrum[(target.f0 > 0) == voiced, 1:]
@@ -74,8 +80,33 @@ def test_a_share_of_nothing_leaves_frames_alone() -> None:
     source, target = frames(rng, 1.0, 1.0), frames(rng, 3.0, 0.7)
     x, voiced = source.spectrum[:, 1:], source.f0 > 0
     filtered = fitted(source, source.spectrum, target)
-    np.testing.assert_array_equal(filtered(x, voiced, 0.0), x)
-    np.testing.assert_allclose(filtered(x, voiced, 0.5), (filtered(x, voiced) + x) / 2, atol=1e-6)
+    own = rng.standard_normal(x.shape).astype(np.float32)
+    np.testing.assert_array_equal(filtered(x, own, voiced, HOP, 0.0), x)
+    whole, half = (filtered(x, own, voiced, HOP, share) for share in (1.0, 0.5))
+    np.testing.assert_allclose(half, (whole + x) / 2, atol=1e-6)
+
+
+def test_fast_changes_are_the_sources_and_slow_ones_the_maps() -> None:
+    rng = np.random.default_rng(0)
+    source, target = frames(rng, 1.0, 1.0, unvoiced=0), frames(rng, 3.0, 0.7, unvoiced=0)
+    postfilter = fitted(source, source.spectrum, target)
+    assert postfilter.fast_weight is not None
+    still, voiced = np.tile(target.spectrum[:1, 1:], (1000, 1)), np.ones(1000, bool)
+
+    def wave(hertz: float) -> np.ndarray:
+        return np.sin(2 * np.pi * hertz * HOP * np.arange(1000, dtype=np.float32))[:, None] * np.ones(24, np.float32)
+
+    def same(left: np.ndarray, right: np.ndarray) -> None:
+        np.testing.assert_allclose(left[50:-50], right[50:-50], atol=0.03)  # of changes by 1
+
+    quiet = postfilter(still, still, voiced, HOP)
+    same(postfilter(still + wave(0.5), still, voiced, HOP), slow(postfilter)(still + wave(0.5), still, voiced, HOP))
+    same(postfilter(still + wave(60), still, voiced, HOP), quiet)
+    same(postfilter(still, still + wave(0.5), voiced, HOP), quiet)
+    same(postfilter(still, still + wave(60), voiced, HOP), quiet + wave(60) @ postfilter.fast_weight[1].T)
+    tracks = source.spectrum[:, 1:]
+    found = postfilter(tracks, tracks, source.f0 > 0, HOP)
+    np.testing.assert_allclose(found.mean(0), target.spectrum[:, 1:].mean(0), atol=0.02)
 
 
 def test_a_whispered_voice_is_filtered_as_a_whole_and_a_moment_of_speech_not_at_all() -> None:
@@ -114,7 +145,15 @@ def test_a_voice_file_keeps_it_and_older_ones_have_none(tmp_path: Path) -> None:
     old = {k: v for k, v in content.items() if k not in ("postfilter", "checksum")}
     save_plain(path, old | {"version": 3})
     assert StoredVoice.load(path).known.postfilter is None
-    for bad in ({"bias": torch.zeros(2, 24)}, content["postfilter"] | {"mean": torch.zeros(8, 23)}):
+    stored(slow(postfilter)).save(path)  # as one of version 4, read and written again
+    again = StoredVoice.load(path).known.postfilter
+    assert again and again.fast_weight is None and again.fast_bias is None
+    np.testing.assert_array_equal(again.weight, postfilter.weight)
+    for bad in (
+        {"bias": torch.zeros(2, 24)},
+        content["postfilter"] | {"mean": torch.zeros(8, 23)},
+        content["postfilter"] | {"fast_bias": torch.zeros(2, 23)},
+    ):
         save_plain(path, content | {"postfilter": bad})
         with pytest.raises(MetavoxError, match="postfilter is of another shape"):
             StoredVoice.load(path)

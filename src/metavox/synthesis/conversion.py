@@ -75,7 +75,8 @@ def filtered(
 ) -> np.ndarray:
     """A mapped spectrum [T, D] through the postfilter, each frame as loud as it was."""
     columns, found = features.distance.columns, spectrum.copy()
-    found[:, columns] = postfilter(spectrum[:, columns], source.f0 > 0, share)
+    own = source.spectrum[:, columns]
+    found[:, columns] = postfilter(spectrum[:, columns], own, source.f0 > 0, features.hop, share)
     return keep_power(found, spectrum, features)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from metavox.features.frames import Features, Frames
-from metavox.synthesis.variance import GAIN
+from metavox.synthesis.variance import GAIN, smooth_over_time
 from metavox.tasks.alignments import speech_frames
 
 if TYPE_CHECKING:
@@ -26,15 +26,22 @@ BLOCK = 4000
 """Frames filtered at once."""
 NOISE = 0.02
 """Added to the variances of a mixture: what its components may differ by and mean nothing."""
+FAST = 0.1
+"""Seconds within which changes are the source's own: those from one sound to the next, by which words are told."""
 
 
 class Postfilter(NamedTuple):
     """From a mapped frame m [D] to a frame y of the voice, by two moves: z = A_v m + b_v, where v is 1 in voiced frames
     and else 0; then y = sum_k p(k | z) (C_k z + d_k) with a Gaussian mixture of the target's frames.
 
+    What y changes by within a tenth of a second is then taken from the source's frame s: y + H(E_v s + g_v - y), where
+    H leaves out what a Hann window averages. A regression sees the sounds around a frame, and averages what lies
+    between two of them.
+
     All float32: `weight` A [2, D, D], `bias` b [2, D], `move` C [K, D, D], `offset` d [K, D]; of the mixture the
     logarithms of the components' shares `prior` [K], their means `mean` [K, D] and the inverse Cholesky factors of
-    their covariances `whiten` [K, D, D].
+    their covariances `whiten` [K, D, D]; `fast_weight` E [2, D, D] and `fast_bias` g [2, D], None in voices of a
+    metavox that took nothing from the source.
     """
 
     weight: np.ndarray
@@ -44,19 +51,27 @@ class Postfilter(NamedTuple):
     whiten: np.ndarray
     move: np.ndarray
     offset: np.ndarray
+    fast_weight: np.ndarray | None = None
+    fast_bias: np.ndarray | None = None
 
-    def __call__(self, mapped: np.ndarray, voiced: np.ndarray, share: float = 1.0) -> np.ndarray:
-        """mapped [T, D], voiced [T] bool -> [T, D] float32, `share` of the way from `mapped`."""
+    def __call__(
+        self, mapped: np.ndarray, source: np.ndarray, voiced: np.ndarray, hop: float, share: float = 1.0
+    ) -> np.ndarray:
+        """mapped and source [T, D], a frame each `hop` seconds, voiced [T] bool -> [T, D] float32, `share` of the way
+        from `mapped`."""
         found = np.empty(mapped.shape, dtype=np.float32)
-        for first in range(0, len(mapped), BLOCK):
-            rows = slice(first, first + BLOCK)
+        for rows in _blocks(len(mapped)):
             z = _apart(self.weight, self.bias, mapped[rows], voiced[rows])
-            moved = sum(
+            found[rows] = sum(
                 p[:, None] * (z @ c.T + d)
                 for p, c, d in zip(self._components(z).T, self.move, self.offset, strict=True)
             )
-            found[rows] = share * moved + (1 - share) * mapped[rows]
-        return found
+        if self.fast_weight is not None and self.fast_bias is not None:
+            away = np.empty(mapped.shape, dtype=np.float32)
+            for rows in _blocks(len(mapped)):
+                away[rows] = _apart(self.fast_weight, self.fast_bias, source[rows], voiced[rows]) - found[rows]
+            found += away - smooth_over_time(away, round(FAST / hop) + 1)
+        return share * found + (1 - share) * mapped
 
     def _components(self, z: np.ndarray) -> np.ndarray:
         """z [T, D] -> p(k | z) [T, K]"""
@@ -74,29 +89,41 @@ class Postfilter(NamedTuple):
         """From the spectra [T, D] that speech of the source was mapped to, and any speech of the target.
 
         First mapped frames are moved to the target's covariance and half the way to its mean, voiced and unvoiced ones
-        apart; then, by components of the mixture, half the way to the covariance of each, and to its mean. None where
-        frames hold their pitch, as those of mel spectra do, or where there is too little speech.
+        apart; then, by components of the mixture, half the way to the covariance of each, and to its mean. The source's
+        own are moved to the target's covariance and mean. None where frames hold their pitch, as those of mel spectra
+        do, or where there is too little speech.
         """
         if not features.f0_apart:
             return None
         columns = features.distance.columns
         m, is_voiced = _spoken([m[:, columns] for m in mapped], sources, features)
+        s, _ = _spoken([s.spectrum[:, columns] for s in sources], sources, features)
         y, voiced = _spoken([t.spectrum[:, columns] for t in targets], targets, features)
         if min(len(m), len(y)) < LEAST:
             return None
-        moves = []
-        for v in (False, True):
-            few = min((is_voiced == v).sum(), (voiced == v).sum()) < LEAST
-            mine, theirs = (m, y) if few else (m[is_voiced == v], y[voiced == v])
-            a = transport(covariance(mine), covariance(theirs))
-            moves.append((a, (mine.mean(0) + theirs.mean(0)) / 2 - a @ mine.mean(0)))
-        weight, bias = (np.stack(part) for part in zip(*moves, strict=True))
+        weight, bias = _moves(m, is_voiced, y, voiced, 0.5)
         z, mixture = _apart(weight, bias, m, is_voiced), _mixture(y)
         shares = zip(mixture.predict_proba(z).T, mixture.predict_proba(y).T, strict=True)
         move, offset = (np.stack(part) for part in zip(*(_component(z, y, *p) for p in shares), strict=True))
         whiten = mixture.precisions_cholesky_.swapaxes(1, 2)
         parts = (weight, bias, np.log(mixture.weights_), mixture.means_, whiten, move, offset)
-        return cls(*(part.astype(np.float32) for part in parts))
+        fast = _moves(s, is_voiced, y, voiced, 1.0)
+        return cls(*(part.astype(np.float32) for part in (*parts, *fast)))
+
+
+def _moves(
+    x: np.ndarray, is_voiced: np.ndarray, y: np.ndarray, voiced: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [2, D, D] and biases [2, D] that move frames x [N, D] to the covariance of y [M, D] and `share` of the
+    way to its mean, unvoiced and voiced ones apart where there are enough of both."""
+    moves = []
+    for v in (False, True):
+        few = min((is_voiced == v).sum(), (voiced == v).sum()) < LEAST
+        mine, theirs = (x, y) if few else (x[is_voiced == v], y[voiced == v])
+        a, mean = transport(covariance(mine), covariance(theirs)), mine.mean(0)
+        moves.append((a, mean + share * (theirs.mean(0) - mean) - a @ mean))
+    weight, bias = (np.stack(part) for part in zip(*moves, strict=True))
+    return weight, bias
 
 
 def _spoken(spectra: Sequence[np.ndarray], said: Sequence[Frames], features: Features) -> tuple[np.ndarray, np.ndarray]:
@@ -106,8 +133,13 @@ def _spoken(spectra: Sequence[np.ndarray], said: Sequence[Frames], features: Fea
     return rows, np.concatenate([frames.f0[k] > 0 for frames, k in zip(said, kept, strict=True)])
 
 
+def _blocks(length: int) -> list[slice]:
+    """Which rows are filtered at once."""
+    return [slice(first, first + BLOCK) for first in range(0, length, BLOCK)]
+
+
 def _apart(weight: np.ndarray, bias: np.ndarray, mapped: np.ndarray, voiced: np.ndarray) -> np.ndarray:
-    """The first move, [T, D]."""
+    """Voiced and unvoiced frames moved apart, [T, D]."""
     found = np.empty_like(mapped)
     for v in (0, 1):
         rows = voiced == bool(v)

@@ -28,7 +28,7 @@ from metavox.tasks.normaliser import Normaliser
 
 LONG = 12_000
 """Frames mapped at once, at most: a minute at a hop of 5 ms."""
-KIND, VERSION = "metavox voice", 4
+KIND, VERSION = "metavox voice", 5
 SCHEMA = {
     "f0": dict[str, Any], "variance": torch.Tensor, "postfilter": dict[str, torch.Tensor],
     "features": dict[str, Plain], "adapted": dict[str, torch.Tensor],
@@ -69,10 +69,11 @@ class StoredVoice:
     def save(self, path: str | Path) -> None:
         """Written whole, plain containers and tensors only. Raises MetavoxError when the place cannot be written."""
         postfilter = self.known.postfilter._asdict() if self.known.postfilter else {}
+        filled = {name: torch.from_numpy(value) for name, value in postfilter.items() if value is not None}
         content = {
             "kind": KIND, "version": VERSION, "f0": self.known.f0._asdict(),
             "variance": torch.from_numpy(self.known.variance),
-            "postfilter": {name: torch.from_numpy(value) for name, value in postfilter.items()},
+            "postfilter": filled,
             "features": dict(self.features),
             "adapted": {name: value.detach().cpu().clone() for name, value in self.adapted.items()},
             "checkpoint": self.checkpoint, "sha256": self.sha256, "provenance": dict(self.provenance),
@@ -85,18 +86,17 @@ class StoredVoice:
         content = load_sealed(path, "a voice file")
         if type(content.get("kind")) is not str or content["kind"] != KIND:
             raise MetavoxError(f"{path} is not a voice file; give the .voice file that adapt.py wrote")
-        check_version(path, content.get("version"), (2, 3, VERSION), "a voice file ", "adapt again")
+        check_version(path, content.get("version"), (2, 3, 4, VERSION), "a voice file ", "adapt again")
         require_seal(path, content, content["version"], VERSION)
-        if content["version"] < VERSION:
+        if content["version"] < 4:
             content["postfilter"] = {}
         check_schema(path, content, SCHEMA)
         check_schema(path, {**OPTIONAL, **content["provenance"]}, PROVENANCE, "provenance.")
         if pitch := content["provenance"].get("source_pitch"):
             _pitch(path, pitch)
         check_finite(path, {name: content[name] for name in ("variance", "adapted", "postfilter")}, "content")
-        known = VoiceStatistics(
-            _pitch(path, content["f0"]), _spread(path, content["variance"]), _postfilter(path, content["postfilter"])
-        )
+        postfilter = _postfilter(path, content["postfilter"])
+        known = VoiceStatistics(_pitch(path, content["f0"]), _spread(path, content["variance"]), postfilter)
         names = ("adapted", "checkpoint", "sha256", "features", "provenance")
         return cls(known=known, **{name: content[name] for name in names})
 
@@ -145,12 +145,14 @@ def _postfilter(path: str | Path, stored: Mapping[str, torch.Tensor]) -> Postfil
     k, d = stored["offset"].shape if "offset" in stored and stored["offset"].dim() == 2 else (0, 0)
     shapes = {
         "weight": (2, d, d), "bias": (2, d), "prior": (k,), "mean": (k, d), "whiten": (k, d, d), "move": (k, d, d),
-        "offset": (k, d),
+        "offset": (k, d), "fast_weight": (2, d, d), "fast_bias": (2, d),
     }  # fmt: skip
+    if not stored.keys() & {"fast_weight", "fast_bias"}:  # that of an older voice takes nothing from the source
+        shapes = {name: shape for name, shape in shapes.items() if not name.startswith("fast")}
     found = {name: tuple(value.shape) for name, value in stored.items() if value.dtype == torch.float32}
     if not k or found != shapes or len(stored) != len(shapes):
         raise MetavoxError(f"{path} is damaged: postfilter is of another shape; copy or make it again")
-    return Postfilter(**{name: stored[name].numpy() for name in Postfilter._fields})
+    return Postfilter(**{name: stored[name].numpy() for name in shapes})
 
 
 def map_frames(algorithm: MetaAlgorithm, adapted: Adapted, normaliser: Normaliser, x: np.ndarray) -> np.ndarray:
