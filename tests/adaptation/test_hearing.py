@@ -8,10 +8,13 @@ import pytest
 
 import metavox
 from helpers import make_run, piper_voice, whisper_model
-from metavox.adaptation.hearing import share_heard
+from metavox.adaptation.hearing import HEARD, doubts, share_heard
+from metavox.adaptation.quality import Quality
+from metavox.adaptation.recordings import Recording, Recordings
 from metavox.asr import Transcript, Whisper, Word
 from metavox.audio.files import write
 from metavox.errors import ConfigError
+from metavox.features.frames import Frames
 from metavox.tts import Espeak, Piper
 
 TEXTS = ("Birds sing early in the morning.", "Rain fell all night on the roof.", "We like fresh bread and butter.")
@@ -85,6 +88,20 @@ def test_a_text_that_is_not_what_is_heard_is_doubted_and_stays(run: metavox.Run,
 )
 def test_the_share_of_words_that_are_heard(text: str, heard: str, share: float) -> None:
     assert share_heard(text, heard) == share
+
+
+def test_ten_recordings_are_checked_at_most_and_no_long_one(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal(8000).astype(np.float32) / 10
+    frames = Frames(np.zeros((1, 25), np.float32), np.zeros(1, np.float32), np.zeros((1, 0), np.float32))
+    usable = []
+    for i in range(14):
+        write(tmp_path / f"{i}.wav", noise, 16000)
+        quality = Quality(31.0 if i in (3, 7) else 3.0, 2.0, 16000, 0.0, 30.0, -26.0, 120.0)
+        usable.append(Recording(tmp_path / f"{i}.wav", str(i), TEXTS[2], frames, quality, 1.0))
+    ears = Ears()
+    found = doubts(Recordings(usable, {}, "recordings"), ears, "en-us", None)
+    assert len(found) == ears.heard == HEARD
+    assert not any(line.startswith(("3.wav", "7.wav")) for line in found)
 
 
 @pytest.mark.slow

@@ -70,7 +70,8 @@ class Postfilter(NamedTuple):
             away = np.empty(mapped.shape, dtype=np.float32)
             for rows in _blocks(len(mapped)):
                 away[rows] = _apart(self.fast_weight, self.fast_bias, source[rows], voiced[rows]) - found[rows]
-            found += away - smooth_over_time(away, round(FAST / hop) + 1)
+            found += away
+            found -= smooth_over_time(away, round(FAST / hop) + 1)
         return share * found + (1 - share) * mapped
 
     def _components(self, z: np.ndarray) -> np.ndarray:
