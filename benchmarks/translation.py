@@ -51,8 +51,9 @@ class Bench:
 
     def __init__(self, run: str, folder: Path, spanish: str | None) -> None:
         self.run, self.secs, self.translator = metavox.load_run(run), Secs(), Apertium()
-        self.asr = Whisper(os.environ.get("METAVOX_WHISPER", "tiny.en"))
-        self.ears = {"en": self.asr, "es": Whisper(spanish) if spanish else None}
+        model = os.environ.get("METAVOX_WHISPER", "tiny.en")
+        self.asr = Whisper(model)
+        self.ears = {"en": Whisper(model, sure=0.0), "es": Whisper(spanish, sure=0.0) if spanish else None}
         recordings = {place: sorted(place.rglob("*.flac")) for place in sorted(folder.iterdir()) if place.is_dir()}
         self.support = {place.name: files[:SUPPORT] for place, files in recordings.items()}
         self.talks = {

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,17 @@ def test_a_voice_speaks_converts_and_is_kept(
     assert np.array_equal(by_path, by_wave) and len(by_path) == pytest.approx(len(wave) / native * rate, abs=200)
     assert wanted > 0 and voice.report.metrics and voice.stored.known.postfilter
     assert "On held-out recordings" in voice.report.verdict and again.report.verdict == voice.report.verdict
+
+
+def test_a_voice_is_tuned_to_another_that_speaks_for_it(voice: metavox.Voice) -> None:
+    same, other = copy(voice), copy(voice)
+    other.tts = metavox.tts.Espeak("en-us+f4")
+    fixed = voice.stored.known.postfilter
+    said = other.say("Good morning.")
+    (tuned,) = other.conversions([said], other.spoken_pitch)
+    (plain,) = same.conversions([said], other.spoken_pitch)
+    assert fixed and not np.allclose(tuned.wave, plain.wave, atol=0.01)
+    assert voice.stored.known.postfilter is fixed, "the voice itself stays as it is"
 
 
 def test_faster_is_shorter(voice: metavox.Voice) -> None:

@@ -121,6 +121,26 @@ def test_a_whispered_voice_is_filtered_as_a_whole_and_a_moment_of_speech_not_at_
     assert Postfilter.fit([source], [source.spectrum], [short], WORLD) is None
 
 
+def test_it_is_tuned_to_a_source_of_which_the_map_makes_something_else() -> None:
+    rng = np.random.default_rng(0)
+    source, other, target = frames(rng, 1.0, 1.0), frames(rng, 2.0, 0.4), frames(rng, 3.0, 0.7)
+    first = fitted(source, source.spectrum, target)
+    for mine, same in zip(first, first.tuned_to([source], [source.spectrum], WORLD), strict=True):
+        np.testing.assert_allclose(mine, same, atol=1e-4)
+    tuned = first.tuned_to([other], [other.spectrum], WORLD)
+    x, wanted = other.spectrum[:4000, 1:], target.spectrum[:4000, 1:]
+    voiced = np.ones(4000, bool)
+    for statistic in (np.mean, np.std):
+        before, after = (
+            np.abs(statistic(f(x, x, voiced, HOP), axis=0) - statistic(wanted, axis=0)).mean() for f in (first, tuned)
+        )
+        assert after < before / 2
+    short = frames(rng, 2.0, 0.4, voiced=20, unvoiced=20)
+    assert first.tuned_to([short], [short.spectrum], WORLD) is first
+    older = first._replace(target_mean=None)
+    assert older.tuned_to([other], [other.spectrum], WORLD) is older
+
+
 def test_frames_that_hold_their_pitch_are_not_filtered() -> None:
     one = frames(np.random.default_rng(0), 1.0, 1.0)
     assert Postfilter.fit([one], [one.spectrum], [one], Mel()) is None
@@ -145,7 +165,8 @@ def test_a_voice_file_keeps_it_and_older_ones_have_none(tmp_path: Path) -> None:
     old = {k: v for k, v in content.items() if k not in ("postfilter", "checksum")}
     save_plain(path, old | {"version": 3})
     assert StoredVoice.load(path).known.postfilter is None
-    stored(slow(postfilter)).save(path)  # as one of version 4, read and written again
+    older = slow(postfilter)._replace(aim=None, target_mean=None, target_covariance=None)
+    stored(older).save(path)  # one of version 4, read and written again
     again = StoredVoice.load(path).known.postfilter
     assert again and again.fast_weight is None and again.fast_bias is None
     np.testing.assert_array_equal(again.weight, postfilter.weight)

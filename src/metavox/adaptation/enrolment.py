@@ -23,11 +23,11 @@ from metavox.pairing.nearest import Nearest
 from metavox.pairing.parallel import Parallel
 from metavox.pairing.phone import Phone
 from metavox.pairing.phones import pocketsphinx
-from metavox.synthesis.conversion import VoiceStatistics, mapped_spectra
+from metavox.synthesis.conversion import VoiceStatistics
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.postfilter import Postfilter
 from metavox.synthesis.sealed import sha256
-from metavox.synthesis.voice import StoredVoice, map_frames
+from metavox.synthesis.voice import StoredVoice, adapted_spectra
 
 PAIRINGS: dict[str, Callable[[], Pairing]] = {
     "parallel": Parallel, "tts": Parallel, "nearest": Nearest, "phone": Phone,
@@ -139,10 +139,8 @@ def postfilter(
     checkpoint: Checkpoint, adapted: Adapted, sources: Sequence[Frames], targets: Sequence[Speech]
 ) -> Postfilter | None:
     """Of what the adapted map makes of the sources, and the targets."""
-    features, normaliser = checkpoint.features, checkpoint.normaliser
-    mapped = [map_frames(checkpoint.algorithm, adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
-    spectra = mapped_spectra(sources, mapped, features, normaliser)
-    return Postfilter.fit(sources, spectra, [t.frames for t in targets], features)
+    spectra = adapted_spectra(sources, adapted, checkpoint.algorithm, checkpoint.features, checkpoint.normaliser)
+    return Postfilter.fit(sources, spectra, [t.frames for t in targets], checkpoint.features)
 
 
 def fit_unharmed(checkpoint: Checkpoint, pairs: AdaptationPairs, wishes: Wishes, warnings: list[str]) -> Fitted:

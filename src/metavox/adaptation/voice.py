@@ -188,7 +188,7 @@ class Voice:
     def __init__(self, stored: StoredVoice, run: Run, name: str, report: Report | None = None) -> None:
         self.stored, self.run, self.name, self.report = stored, run, name, report or Report()
         self.gv = GV(1.0)
-        self._measured: tuple[TTS, F0Statistics] | None = None  # the voice whose sentences were read, and their pitch
+        self._measured: tuple[TTS, F0Statistics, StoredVoice] | None = None  # by sentences that this TTS has read
         self.language = str(stored.provenance.get("language", "en-us"))
         self.vocoder: Vocoder | None = best(run.features)
         self.report.run = {"run": str(run.checkpoint.path), "algorithm": type(run.checkpoint.algorithm).__name__}
@@ -265,12 +265,18 @@ class Voice:
     @property
     def spoken_pitch(self) -> F0Statistics:
         """The pitch of the text-to-speech voice: kept in the voice where that was its source, else of sentences."""
+        return self._spoken()[0]
+
+    def _spoken(self) -> tuple[F0Statistics, StoredVoice]:
+        """The pitch of the text-to-speech voice, and what is stored, tuned to it where it was not the source."""
         if self.stored.provenance.get("tts") == plain_tts(self.tts):
-            return F0Statistics(**self.stored.provenance["source_pitch"])
+            return F0Statistics(**self.stored.provenance["source_pitch"]), self.stored
         if self._measured is None or self._measured[0] is not self.tts:
-            spoken = SpokenSource(self.tts, self.language, self.run.features)
-            self._measured = self.tts, F0Statistics.of(said.frames.f0 for said in spoken.read_on())
-        return self._measured[1]
+            run = self.run.checkpoint
+            said = [s.frames for s in SpokenSource(self.tts, self.language, run.features).read_on()]
+            tuned = self.stored.tuned_to(said, run.algorithm, run.features, run.normaliser)
+            self._measured = self.tts, F0Statistics.of(frames.f0 for frames in said), tuned
+        return self._measured[1:]
 
     def translate(
         self, recording: str | Path, target: str, output: str | Path, *, source: str | None = None,
@@ -346,8 +352,8 @@ class Voice:
     def conversions(
         self, speech: Recordings | Sequence[Speech], pitch: F0Statistics | None = None
     ) -> Iterator[Conversion]:
-        """Converts several pieces of one voice, whose `pitch` is measured over them all where it is not given, like the
-        variance of the result.
+        """Converts several pieces of one voice. `pitch` is given where the text-to-speech voice says them
+        (`spoken_pitch`); else it is measured over them all, like the variance of the result where that is given back.
 
         Raises ConfigError where the frames of the run cannot be heard.
         """
@@ -355,8 +361,9 @@ class Voice:
             raise ConfigError(SILENT)
         rate = self.run.features.rate
         pieces = [Speech.of(r, rate) for r in speech.usable] if isinstance(speech, Recordings) else speech
+        stored = self._spoken()[1] if pitch else self.stored
         pitch = pitch or F0Statistics.of(piece.frames.f0 for piece in pieces)
-        return convert(self.stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
+        return convert(stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
 
     def _heard(self, piece: Speech, pitch: F0Statistics | None = None) -> Wave:
         (found,) = self.conversions([piece], pitch)

@@ -40,8 +40,9 @@ class Postfilter(NamedTuple):
 
     All float32: `weight` A [2, D, D], `bias` b [2, D], `move` C [K, D, D], `offset` d [K, D]; of the mixture the
     logarithms of the components' shares `prior` [K], their means `mean` [K, D] and the inverse Cholesky factors of
-    their covariances `whiten` [K, D, D]; `fast_weight` E [2, D, D] and `fast_bias` g [2, D], None in voices of a
-    metavox that took nothing from the source.
+    their covariances `whiten` [K, D, D]; `fast_weight` E [2, D, D] and `fast_bias` g [2, D]; of unvoiced and voiced
+    frames the mean `aim` [2, D] of z, and the target's `target_mean` [2, D] and `target_covariance` [2, D, D]. The last
+    five are None in voices of a metavox that took nothing from the source.
     """
 
     weight: np.ndarray
@@ -53,6 +54,9 @@ class Postfilter(NamedTuple):
     offset: np.ndarray
     fast_weight: np.ndarray | None = None
     fast_bias: np.ndarray | None = None
+    aim: np.ndarray | None = None
+    target_mean: np.ndarray | None = None
+    target_covariance: np.ndarray | None = None
 
     def __call__(
         self, mapped: np.ndarray, source: np.ndarray, voiced: np.ndarray, hop: float, share: float = 1.0
@@ -96,41 +100,65 @@ class Postfilter(NamedTuple):
         """
         if not features.f0_apart:
             return None
-        columns = features.distance.columns
-        m, is_voiced = _spoken([m[:, columns] for m in mapped], sources, features)
-        s, _ = _spoken([s.spectrum[:, columns] for s in sources], sources, features)
-        y, voiced = _spoken([t.spectrum[:, columns] for t in targets], targets, features)
+        y, voiced = _spoken([t.spectrum for t in targets], targets, features)
+        m, is_voiced = _spoken(mapped, sources, features)
         if min(len(m), len(y)) < LEAST:
             return None
-        weight, bias = _moves(m, is_voiced, y, voiced, 0.5)
+        mean, spread = _statistics(y, voiced)
+        aim = (_statistics(m, is_voiced)[0] + mean) / 2
+        weight, bias = _moves(m, is_voiced, aim, spread)
+        fast = _moves(_spoken([s.spectrum for s in sources], sources, features)[0], is_voiced, mean, spread)
         z, mixture = _apart(weight, bias, m, is_voiced), _mixture(y)
         shares = zip(mixture.predict_proba(z).T, mixture.predict_proba(y).T, strict=True)
         move, offset = (np.stack(part) for part in zip(*(_component(z, y, *p) for p in shares), strict=True))
         whiten = mixture.precisions_cholesky_.swapaxes(1, 2)
-        parts = (weight, bias, np.log(mixture.weights_), mixture.means_, whiten, move, offset)
-        fast = _moves(s, is_voiced, y, voiced, 1.0)
-        return cls(*(part.astype(np.float32) for part in (*parts, *fast)))
+        parts = (weight, bias, np.log(mixture.weights_), mixture.means_, whiten, move, offset, *fast, aim, mean, spread)
+        return cls(*(part.astype(np.float32) for part in parts))
+
+    def tuned_to(self, sources: Sequence[Frames], mapped: Sequence[np.ndarray], features: Features) -> "Postfilter":
+        """The same for another source, of which the map makes something else: what it makes of these `sources`, and
+        they themselves, are moved to where those of the first source were; the mixture stays. Nothing changes where
+        there is too little speech, or in voices of a metavox that kept no statistics of the target."""
+        m, is_voiced = _spoken(mapped, sources, features)
+        if self.aim is None or self.target_mean is None or self.target_covariance is None or len(m) < LEAST:
+            return self
+        s, _ = _spoken([s.spectrum for s in sources], sources, features)
+        spread = self.target_covariance.astype(np.float64)
+        parts = (*_moves(m, is_voiced, self.aim, spread), *_moves(s, is_voiced, self.target_mean, spread))
+        names = ("weight", "bias", "fast_weight", "fast_bias")
+        return self._replace(**{k: part.astype(np.float32) for k, part in zip(names, parts, strict=True)})
 
 
-def _moves(
-    x: np.ndarray, is_voiced: np.ndarray, y: np.ndarray, voiced: np.ndarray, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [2, D, D] and biases [2, D] that move frames x [N, D] to the covariance of y [M, D] and `share` of the
-    way to its mean, unvoiced and voiced ones apart where there are enough of both."""
+def _statistics(y: np.ndarray, voiced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means [2, D] and covariances [2, D, D] of unvoiced and voiced frames y [N, D]; where there are few of one kind,
+    those of all."""
+    groups = [_group(y, voiced, kind) for kind in (False, True)]
+    return np.stack([g.mean(0) for g in groups]), np.stack([covariance(g) for g in groups])
+
+
+def _moves(x: np.ndarray, is_voiced: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [2, D, D] and biases [2, D] that move frames x [N, D] to means [2, D] and covariances `spread`
+    [2, D, D], unvoiced and voiced ones apart."""
     moves = []
-    for v in (False, True):
-        few = min((is_voiced == v).sum(), (voiced == v).sum()) < LEAST
-        mine, theirs = (x, y) if few else (x[is_voiced == v], y[voiced == v])
-        a, mean = transport(covariance(mine), covariance(theirs)), mine.mean(0)
-        moves.append((a, mean + share * (theirs.mean(0) - mean) - a @ mean))
+    for kind in (0, 1):
+        mine = _group(x, is_voiced, bool(kind))
+        a = transport(covariance(mine), spread[kind])
+        moves.append((a, mean[kind] - a @ mine.mean(0)))
     weight, bias = (np.stack(part) for part in zip(*moves, strict=True))
     return weight, bias
 
 
+def _group(x: np.ndarray, is_voiced: np.ndarray, kind: bool) -> np.ndarray:
+    """Those of the frames that are voiced, or are not; all, where they are few."""
+    chosen = is_voiced == kind
+    return x if chosen.sum() < LEAST else x[chosen]
+
+
 def _spoken(spectra: Sequence[np.ndarray], said: Sequence[Frames], features: Features) -> tuple[np.ndarray, np.ndarray]:
-    """The rows [N, D] float64 of all spectra that hold speech, and whether they are voiced [N]."""
+    """The compared columns [N, D] float64 of spectra [T, D + 1], where they hold speech, and whether that is voiced."""
     kept = [speech_frames(features.power(frames.spectrum)) for frames in said]
-    rows = np.concatenate([s[k] for s, k in zip(spectra, kept, strict=True)]).astype(np.float64)
+    columns = features.distance.columns
+    rows = np.concatenate([s[k, columns] for s, k in zip(spectra, kept, strict=True)]).astype(np.float64)
     return rows, np.concatenate([frames.f0[k] > 0 for frames, k in zip(said, kept, strict=True)])
 
 

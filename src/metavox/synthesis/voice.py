@@ -1,7 +1,7 @@
 """An adapted voice as a small file: what adaptation changed, pitch and variance of the voice, where they came from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,7 +11,7 @@ import torch
 from metavox.algorithms.base import Adapted, MetaAlgorithm
 from metavox.errors import MetavoxError
 from metavox.features.frames import Features, Frames
-from metavox.synthesis.conversion import VoiceStatistics, convert_frames
+from metavox.synthesis.conversion import VoiceStatistics, convert_frames, mapped_spectra
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.postfilter import Postfilter
 from metavox.synthesis.sealed import (
@@ -124,6 +124,25 @@ class StoredVoice:
         mapped = [map_frames(algorithm, self.adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
         return convert_frames(sources, mapped, features, normaliser, f0, self.known, gv)
 
+    def tuned_to(
+        self, sources: Sequence[Frames], algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser
+    ) -> "StoredVoice":
+        """The same for speech of another source than it was adapted from, of which these are frames."""
+        if self.known.postfilter is None:
+            return self
+        spectra = adapted_spectra(sources, self.adapted, algorithm, features, normaliser)
+        return replace(
+            self, known=self.known._replace(postfilter=self.known.postfilter.tuned_to(sources, spectra, features))
+        )
+
+
+def adapted_spectra(
+    sources: Sequence[Frames], adapted: Adapted, algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser
+) -> list[np.ndarray]:
+    """Spectra [T, D] of what an adapted map makes of sources, before anything is given back."""
+    mapped = [map_frames(algorithm, adapted, normaliser, s.spectrum[:, features.mapped]) for s in sources]
+    return mapped_spectra(sources, mapped, features, normaliser)
+
 
 def _pitch(path: str | Path, stored: Mapping[str, Any]) -> F0Statistics:
     check_schema(path, stored, get_type_hints(F0Statistics), "f0.")
@@ -146,9 +165,11 @@ def _postfilter(path: str | Path, stored: Mapping[str, torch.Tensor]) -> Postfil
     shapes = {
         "weight": (2, d, d), "bias": (2, d), "prior": (k,), "mean": (k, d), "whiten": (k, d, d), "move": (k, d, d),
         "offset": (k, d), "fast_weight": (2, d, d), "fast_bias": (2, d),
+        "aim": (2, d), "target_mean": (2, d), "target_covariance": (2, d, d),
     }  # fmt: skip
-    if not stored.keys() & {"fast_weight", "fast_bias"}:  # that of an older voice takes nothing from the source
-        shapes = {name: shape for name, shape in shapes.items() if not name.startswith("fast")}
+    later = shapes.keys() & Postfilter._field_defaults
+    if not stored.keys() & later:  # that of a voice of version 4
+        shapes = {name: shape for name, shape in shapes.items() if name not in later}
     found = {name: tuple(value.shape) for name, value in stored.items() if value.dtype == torch.float32}
     if not k or found != shapes or len(stored) != len(shapes):
         raise MetavoxError(f"{path} is damaged: postfilter is of another shape; copy or make it again")
