@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ import torch
 
 import metavox
 from helpers import ROOT, make_run
+from metavox.features.frames import Frames
 from metavox.synthesis.postfilter import Postfilter
+from metavox.synthesis.voice import StoredVoice
 
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
 
@@ -73,6 +76,28 @@ def test_a_voice_is_tuned_to_another_that_speaks_for_it(voice: metavox.Voice) ->
     (plain,) = same.conversions([said], other.spoken_pitch)
     assert fixed and not np.allclose(tuned.wave, plain.wave, atol=0.01)
     assert voice.stored.known.postfilter is fixed, "the voice itself stays as it is"
+
+
+def test_a_voice_of_texts_is_tuned_to_recordings_and_one_of_recordings_is_not(
+    run: metavox.Run, target: Path, voice: metavox.Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def tuned_to(stored: StoredVoice, sources: Sequence[Frames], *rest: object) -> StoredVoice:
+        given.append(sum(map(len, sources)))
+        return stored
+
+    monkeypatch.setattr(StoredVoice, "tuned_to", tuned_to)
+    recordings = run.read(target)
+    frames = sum(len(r.frames) for r in recordings.usable)
+    list(voice.conversions(recordings))
+    assert given == [frames]
+    monkeypatch.setattr("metavox.adaptation.voice.LONG", len(recordings.usable[0].frames) - 10)
+    list(voice.conversions(recordings))
+    assert given.pop() == len(recordings.usable[0].frames) - 10
+    given.clear()
+    list(run.adapt(target, target, steps=1).conversions(recordings))  # and neither is it, for its verdict
+    assert not given
 
 
 def test_faster_is_shorter(voice: metavox.Voice) -> None:

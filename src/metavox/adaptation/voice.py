@@ -46,6 +46,7 @@ from metavox.features.frames import Features, at_rate
 from metavox.pairing.base import Pairing
 from metavox.runs import here, shipped
 from metavox.synthesis.f0 import F0Statistics
+from metavox.synthesis.pieces import LONG, cut
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.auto import SILENT, best
 from metavox.synthesis.vocoders.base import Vocoder
@@ -272,11 +273,17 @@ class Voice:
         if self.stored.provenance.get("tts") == plain_tts(self.tts):
             return F0Statistics(**self.stored.provenance["source_pitch"]), self.stored
         if self._measured is None or self._measured[0] is not self.tts:
-            run = self.run.checkpoint
-            said = [s.frames for s in SpokenSource(self.tts, self.language, run.features).read_on()]
-            tuned = self.stored.tuned_to(said, run.algorithm, run.features, run.normaliser)
-            self._measured = self.tts, F0Statistics.of(frames.f0 for frames in said), tuned
+            said = SpokenSource(self.tts, self.language, self.run.features).read_on()
+            self._measured = self.tts, F0Statistics.of(s.frames.f0 for s in said), self._tuned_to(said)
         return self._measured[1:]
+
+    def _tuned_to(self, speech: Sequence[Speech]) -> StoredVoice:
+        """What is stored, tuned to a minute, at most, of another source's speech."""
+        known, left, run = [], LONG, self.run.checkpoint
+        for piece in speech:
+            known += [cut(piece.frames, 0, left)] if left > 0 else []
+            left -= len(piece.frames)
+        return self.stored.tuned_to(known, run.algorithm, run.features, run.normaliser)
 
     def translate(
         self, recording: str | Path, target: str, output: str | Path, *, source: str | None = None,
@@ -335,7 +342,8 @@ class Voice:
         if self.vocoder is not None:
             some, _ = spread(source, HEARD)
             targets = [Speech.of(r, features.rate) for r in spread(target.usable, REAL)[0]]
-            done = list(self.conversions(some, F0Statistics.of(piece.frames.f0 for piece in source)))
+            pitch = F0Statistics.of(piece.frames.f0 for piece in source)
+            done = list(convert(self.stored, self.run.checkpoint, self.vocoder, self.gv, some, pitch))
             clips = {
                 "target by the vocoder": [copy_synthesis(t, features, self.vocoder) for t in targets[:HEARD]],
                 "output": [piece.wave for piece in done],
@@ -353,7 +361,8 @@ class Voice:
         self, speech: Recordings | Sequence[Speech], pitch: F0Statistics | None = None
     ) -> Iterator[Conversion]:
         """Converts several pieces of one voice. `pitch` is given where the text-to-speech voice says them
-        (`spoken_pitch`); else it is measured over them all, like the variance of the result where that is given back.
+        (`spoken_pitch`). Else they are recordings: it is measured over them all, and a voice that was adapted from a
+        text-to-speech voice is tuned to them.
 
         Raises ConfigError where the frames of the run cannot be heard.
         """
@@ -361,7 +370,10 @@ class Voice:
             raise ConfigError(SILENT)
         rate = self.run.features.rate
         pieces = [Speech.of(r, rate) for r in speech.usable] if isinstance(speech, Recordings) else speech
-        stored = self._spoken()[1] if pitch else self.stored
+        if pitch:
+            stored = self._spoken()[1]
+        else:
+            stored = self._tuned_to(pieces) if self.stored.provenance.get("tts") else self.stored
         pitch = pitch or F0Statistics.of(piece.frames.f0 for piece in pieces)
         return convert(stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
 

@@ -30,8 +30,8 @@ def _parts(vocoder: Vocoder, frames: Frames, original: Original, features: Featu
         start, stop = max(0, first - FADE), min(len(frames), last + FADE + 1)
         begin, end = (_sample(place, features) for place in (start, stop))
         part = vocoder.render(
-            _cut(frames, start, stop),
-            Original(original.wave[begin : None if last == len(frames) else end], _cut(original.frames, start, stop)),
+            cut(frames, start, stop),
+            Original(original.wave[begin : None if last == len(frames) else end], cut(original.frames, start, stop)),
         )
         fade = _sample(first + FADE, features) - begin if first else 0
         rise = np.linspace(0, 1, fade, dtype=np.float32)
@@ -54,5 +54,6 @@ def _sample(frame: int, features: Features) -> int:
     return round(frame * features.hop * features.rate)
 
 
-def _cut(frames: Frames, start: int, stop: int) -> Frames:
+def cut(frames: Frames, start: int, stop: int) -> Frames:
+    """The frames from `start` to `stop`."""
     return Frames(*(values[start:stop] for values in (frames.spectrum, frames.f0, frames.aperiodicity)))

@@ -128,7 +128,7 @@ class StoredVoice:
         self, sources: Sequence[Frames], algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser
     ) -> "StoredVoice":
         """The same for speech of another source than it was adapted from, of which these are frames."""
-        if self.known.postfilter is None:
+        if self.known.postfilter is None or not sources:
             return self
         spectra = adapted_spectra(sources, self.adapted, algorithm, features, normaliser)
         return replace(
