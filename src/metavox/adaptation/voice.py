@@ -281,7 +281,8 @@ class Voice:
         """What is stored, tuned to a minute, at most, of another source's speech."""
         known, left, run = [], LONG, self.run.checkpoint
         for piece in speech:
-            known += [cut(piece.frames, 0, left)] if left > 0 else []
+            if left > 0:
+                known.append(cut(piece.frames, 0, left))
             left -= len(piece.frames)
         return self.stored.tuned_to(known, run.algorithm, run.features, run.normaliser)
 
