@@ -99,9 +99,9 @@ class Bench:
             files: list[str | Path] = sorted((Path(folder) / speaker.name).glob("*.wav"))[:SUPPORT]
             voice = run.adapt(files, tts, language=SPOKEN[adapted])
         known = [Clip(*say(speaker, text, language)) for text in texts[:SUPPORT]]
-        said, wrong, pitch = [], [], voice.spoken_pitch
+        said, wrong = [], []
         for text in texts[SUPPORT:SENTENCES]:
-            (done,) = voice.conversions([voice.say(text, SPOKEN[language])], pitch)
+            (done,) = voice.conversions([voice.say(text, SPOKEN[language])], spoken=True)
             clip, own = Clip(done.wave, run.features.rate), Clip(*say(speaker, text, language))
             said.append(EvaluatedUtterance(clip, known, [], text, own))
             wrong.append(self.error(clip, text, language))

@@ -152,7 +152,7 @@ def _scores(
     other.tts = mouth
     if foreign:
         texts = list(translate_lines(bench.translator, texts, "en", language))
-    said = other.conversions([other.say(text, language) for text in texts], other.spoken_pitch)
+    said = other.conversions([other.say(text, language) for text in texts], spoken=True)
     waves = [done.wave for done in said]
     wrong = [bench.error(w, rate, t, language.partition("-")[0]) for w, t in zip(waves, texts, strict=True)]
     return [(bench.similarity(speaker, wave, rate), wer) for wave, wer in zip(waves, wrong, strict=True)]

@@ -124,7 +124,7 @@ def clips(
     for said, clip, text in known.said:
         if not alone and (known.source.recorded or text in own):
             yield "source", EvaluatedUtterance(clip, known.targets, [], text)
-        (made,) = voice.conversions([said], None if known.source.recorded else voice.spoken_pitch)
+        (made,) = voice.conversions([said], spoken=not known.source.recorded)
         yield "voice", EvaluatedUtterance(Clip(made.wave, rate), known.targets, known.near, text)
 
 

@@ -72,8 +72,8 @@ def test_a_voice_is_tuned_to_another_that_speaks_for_it(voice: metavox.Voice) ->
     other.tts = metavox.tts.Espeak("en-us+f4")
     fixed = voice.stored.known.postfilter
     said = other.say("Good morning.")
-    (tuned,) = other.conversions([said], other.spoken_pitch)
-    (plain,) = same.conversions([said], other.spoken_pitch)
+    (tuned,) = other.conversions([said], spoken=True)
+    (plain,) = same.conversions([said], spoken=True)
     assert fixed and not np.allclose(tuned.wave, plain.wave, atol=0.01)
     assert voice.stored.known.postfilter is fixed, "the voice itself stays as it is"
 

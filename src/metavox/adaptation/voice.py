@@ -246,7 +246,7 @@ class Voice:
         """
         if doubt := script_warning(text, language or self.language):
             log.warning("%s", doubt)
-        return self._heard(self.say(text, language, speed), self.spoken_pitch)
+        return self._heard(self.say(text, language, speed), spoken=True)
 
     def say(self, text: str, language: str | None = None, speed: float = 1.0) -> Speech:
         """The text as the text-to-speech voice speaks it, before it is converted."""
@@ -263,13 +263,9 @@ class Voice:
             return tts_of(stored)
         return nearest_tts(candidates(self.run.checkpoint), self.run.features, self.stored.known.f0, None).tts
 
-    @property
-    def spoken_pitch(self) -> F0Statistics:
-        """The pitch of the text-to-speech voice: kept in the voice where that was its source, else of sentences."""
-        return self._spoken()[0]
-
     def _spoken(self) -> tuple[F0Statistics, StoredVoice]:
-        """The pitch of the text-to-speech voice, and what is stored, tuned to it where it was not the source."""
+        """The pitch of the text-to-speech voice, kept where that was the source and else of sentences that it reads,
+        and what is stored, tuned to it where it was not the source."""
         if self.stored.provenance.get("tts") == plain_tts(self.tts):
             return F0Statistics(**self.stored.provenance["source_pitch"]), self.stored
         if self._measured is None or self._measured[0] is not self.tts:
@@ -329,11 +325,9 @@ class Voice:
             raise ConfigError(SILENT)
         voice, f0 = copy(self), self.stored.known.f0
         voice.tts = tts_in(language, self.tts, not f0.frames or f0.median < LOW)
-        pitch = voice.spoken_pitch  # once for all sentences
 
         def speak(text: str, speed: float) -> Wave:
-            (found,) = voice.conversions([voice.say(text, language, speed)], pitch)
-            return found.wave, self.run.features.rate
+            return voice._heard(voice.say(text, language, speed), spoken=True)
 
         return speak, voice.tts
 
@@ -358,28 +352,25 @@ class Voice:
         told = {"verdict": self.report.verdict, "similarity": self.report.speaker_similarity}
         self.stored = replace(self.stored, provenance={**self.stored.provenance, **told})
 
-    def conversions(
-        self, speech: Recordings | Sequence[Speech], pitch: F0Statistics | None = None
-    ) -> Iterator[Conversion]:
-        """Converts several pieces of one voice. `pitch` is given where the text-to-speech voice says them
-        (`spoken_pitch`). Else they are recordings: it is measured over them all, and a voice that was adapted from a
-        text-to-speech voice is tuned to them.
+    def conversions(self, speech: Recordings | Sequence[Speech], spoken: bool = False) -> Iterator[Conversion]:
+        """Converts several pieces of one voice: recordings, or what the text-to-speech voice says (`spoken`).
 
-        Raises ConfigError where the frames of the run cannot be heard.
+        The pitch of recordings is measured over them all, and a voice that was adapted from a text-to-speech voice is
+        tuned to them. Raises ConfigError where the frames of the run cannot be heard.
         """
         if self.vocoder is None:
             raise ConfigError(SILENT)
         rate = self.run.features.rate
         pieces = [Speech.of(r, rate) for r in speech.usable] if isinstance(speech, Recordings) else speech
-        if pitch:
-            stored = self._spoken()[1]
+        if spoken:
+            pitch, stored = self._spoken()
         else:
+            pitch = F0Statistics.of(piece.frames.f0 for piece in pieces)
             stored = self._tuned_to(pieces) if self.stored.provenance.get("tts") else self.stored
-        pitch = pitch or F0Statistics.of(piece.frames.f0 for piece in pieces)
         return convert(stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
 
-    def _heard(self, piece: Speech, pitch: F0Statistics | None = None) -> Wave:
-        (found,) = self.conversions([piece], pitch)
+    def _heard(self, piece: Speech, spoken: bool = False) -> Wave:
+        (found,) = self.conversions([piece], spoken)
         return found.wave, self.run.features.rate
 
 

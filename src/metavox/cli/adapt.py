@@ -103,7 +103,7 @@ def convert_inputs(
         translate_all(config, voice, names, output, Bar())
         return
     speech = source or [voice.say(str(config.text))]
-    write_all(voice.conversions(speech, None if source else voice.spoken_pitch), len(names) or 1, output, voice)
+    write_all(voice.conversions(speech, spoken=not source), len(names) or 1, output, voice)
     known = voice.stored.known.f0
     report.f0["target"] = known.median if known.frames else None
 
