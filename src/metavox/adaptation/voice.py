@@ -355,8 +355,8 @@ class Voice:
     def conversions(self, speech: Recordings | Sequence[Speech], spoken: bool = False) -> Iterator[Conversion]:
         """Converts several pieces of one voice: recordings, or what the text-to-speech voice says (`spoken`).
 
-        The pitch of recordings is measured over them all, and a voice that was adapted from a text-to-speech voice is
-        tuned to them. Raises ConfigError where the frames of the run cannot be heard.
+        The pitch of recordings is measured over them all, and the voice is tuned to them. Raises ConfigError where the
+        frames of the run cannot be heard.
         """
         if self.vocoder is None:
             raise ConfigError(SILENT)
@@ -365,8 +365,7 @@ class Voice:
         if spoken:
             pitch, stored = self._spoken()
         else:
-            pitch = F0Statistics.of(piece.frames.f0 for piece in pieces)
-            stored = self._tuned_to(pieces) if self.stored.provenance.get("tts") else self.stored
+            pitch, stored = F0Statistics.of(piece.frames.f0 for piece in pieces), self._tuned_to(pieces)
         return convert(stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
 
     def _heard(self, piece: Speech, spoken: bool = False) -> Wave:

@@ -26,6 +26,8 @@ BLOCK = 4000
 """Frames filtered at once."""
 NOISE = 0.02
 """Added to the variances of a mixture: what its components may differ by and mean nothing."""
+MEANS, COVARIANCES = 100, 400
+"""Frames of another source that count as much as what is known of the first one."""
 FAST = 0.1
 """Seconds within which changes are the source's own: those from one sound to the next, by which words are told."""
 
@@ -105,9 +107,11 @@ class Postfilter(NamedTuple):
         if min(len(m), len(y)) < LEAST:
             return None
         mean, spread = _statistics(y, voiced)
-        aim = (_statistics(m, is_voiced)[0] + mean) / 2
-        weight, bias = _moves(m, is_voiced, aim, spread)
-        fast = _moves(_spoken([s.spectrum for s in sources], sources, features)[0], is_voiced, mean, spread)
+        made = _statistics(m, is_voiced)
+        aim = (made[0] + mean) / 2
+        weight, bias = _moves(made, aim, spread)
+        own, _ = _spoken([s.spectrum for s in sources], sources, features)
+        fast = _moves(_statistics(own, is_voiced), mean, spread)
         z, mixture = _apart(weight, bias, m, is_voiced), _mixture(y)
         shares = zip(mixture.predict_proba(z).T, mixture.predict_proba(y).T, strict=True)
         move, offset = (np.stack(part) for part in zip(*(_component(z, y, *p) for p in shares), strict=True))
@@ -117,16 +121,26 @@ class Postfilter(NamedTuple):
 
     def tuned_to(self, sources: Sequence[Frames], mapped: Sequence[np.ndarray], features: Features) -> "Postfilter":
         """The same for another source, of which the map makes something else: what it makes of these `sources`, and
-        they themselves, are moved to where those of the first source were; the mixture stays. Nothing changes where
-        there is too little speech, or in voices of a metavox that kept no statistics of the target."""
-        m, is_voiced = _spoken(mapped, sources, features)
-        if self.aim is None or self.target_mean is None or self.target_covariance is None or len(m) < LEAST:
+        they themselves, are moved to where those of the first source were; the mixture stays. The less there is of
+        them, the more they are taken for the first source. Nothing changes in voices of a metavox that kept no
+        statistics of the target."""
+        if self.fast_weight is None or self.fast_bias is None or self.aim is None:
             return self
+        if self.target_mean is None or self.target_covariance is None:
+            return self
+        m, is_voiced = _spoken(mapped, sources, features)
         s, _ = _spoken([s.spectrum for s in sources], sources, features)
         spread = self.target_covariance.astype(np.float64)
-        parts = (*_moves(m, is_voiced, self.aim, spread), *_moves(s, is_voiced, self.target_mean, spread))
+        parts = (
+            *_tuned((self.weight, self.bias), m, is_voiced, self.aim, spread),
+            *_tuned((self.fast_weight, self.fast_bias), s, is_voiced, self.target_mean, spread),
+        )
         names = ("weight", "bias", "fast_weight", "fast_bias")
         return self._replace(**{k: part.astype(np.float32) for k, part in zip(names, parts, strict=True)})
+
+
+Moves = tuple[np.ndarray, np.ndarray]
+"""Weights [2, D, D] and biases [2, D], of unvoiced and voiced frames."""
 
 
 def _statistics(y: np.ndarray, voiced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,16 +150,22 @@ def _statistics(y: np.ndarray, voiced: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.stack([g.mean(0) for g in groups]), np.stack([covariance(g) for g in groups])
 
 
-def _moves(x: np.ndarray, is_voiced: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [2, D, D] and biases [2, D] that move frames x [N, D] to means [2, D] and covariances `spread`
-    [2, D, D], unvoiced and voiced ones apart."""
-    moves = []
+def _moves(known: tuple[np.ndarray, np.ndarray], mean: np.ndarray, spread: np.ndarray) -> Moves:
+    """What moves frames of `known` means [2, D] and covariances [2, D, D] to others, unvoiced and voiced ones apart."""
+    weight = np.stack([transport(c, wanted) for c, wanted in zip(known[1], spread, strict=True)])
+    return weight, mean - np.einsum("kij,kj->ki", weight, known[0])
+
+
+def _tuned(moves: Moves, x: np.ndarray, is_voiced: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> Moves:
+    """The same as `moves` for frames x [N, D] of another source."""
+    back = np.linalg.pinv(moves[0].astype(np.float64))
+    means, covariances = np.einsum("kij,kj->ki", back, mean - moves[1]), back @ spread @ back
     for kind in (0, 1):
-        mine = _group(x, is_voiced, bool(kind))
-        a = transport(covariance(mine), spread[kind])
-        moves.append((a, mean[kind] - a @ mine.mean(0)))
-    weight, bias = (np.stack(part) for part in zip(*moves, strict=True))
-    return weight, bias
+        mine = x[is_voiced == bool(kind)]
+        if len(mine) > 1:
+            means[kind] += len(mine) / (len(mine) + MEANS) * (mine.mean(0) - means[kind])
+            covariances[kind] += len(mine) / (len(mine) + COVARIANCES) * (covariance(mine) - covariances[kind])
+    return _moves((means, covariances), mean, spread)
 
 
 def _group(x: np.ndarray, is_voiced: np.ndarray, kind: bool) -> np.ndarray:
