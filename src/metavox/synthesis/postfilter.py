@@ -26,7 +26,7 @@ BLOCK = 4000
 """Frames filtered at once."""
 NOISE = 0.02
 """Added to the variances of a mixture: what its components may differ by and mean nothing."""
-MEANS, COVARIANCES = 100, 400
+MEANS, COVARIANCES = 30, 400
 """Frames of another source that count as much as what is known of the first one."""
 FAST = 0.1
 """Seconds within which changes are the source's own: those from one sound to the next, by which words are told."""
