@@ -27,7 +27,7 @@ BLOCK = 4000
 NOISE = 0.02
 """Added to the variances of a mixture: what its components may differ by and mean nothing."""
 MEANS, COVARIANCES = 30, 400
-"""Frames of another source that count as much as what is known of the first one."""
+"""Frames of another source that count as much as the means, and the covariances, that are known of the first one."""
 FAST = 0.1
 """Seconds within which changes are the source's own: those from one sound to the next, by which words are told."""
 
