@@ -157,7 +157,8 @@ def _moves(known: tuple[np.ndarray, np.ndarray], mean: np.ndarray, spread: np.nd
 
 
 def _tuned(moves: Moves, x: np.ndarray, is_voiced: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> Moves:
-    """The same as `moves` for frames x [N, D] of another source."""
+    """The same as `moves`, which go to a mean [2, D] and a covariance `spread` [2, D, D], for frames x [N, D] of
+    another source: means and covariances of the first one, which follow from `moves`, are drawn to those of x."""
     back = np.linalg.pinv(moves[0].astype(np.float64))
     means, covariances = np.einsum("kij,kj->ki", back, mean - moves[1]), back @ spread @ back
     for kind in (0, 1):
