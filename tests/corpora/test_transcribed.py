@@ -1,5 +1,8 @@
 """Transcripts by machine: only where nobody wrote one, kept, heard anew when the file changes; pieces cut at gaps."""
 
+import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +47,30 @@ def test_only_what_has_no_transcript_is_heard_and_only_once(folder: Path) -> Non
     assert (ann.text, ann.machine) == ("Word0. Word1. Word2. Word3. Word4. Word5.", True)
     write(folder / "in/ann/1.wav", np.full(20000, 0.1) * np.sin(np.arange(20000)), 16000)
     assert Transcribed(Folder(folder / "in"), ears, folder / "cache").utterances()[0].text == "Word0. Word1."
+
+
+def test_a_recording_that_was_moved_or_copied_is_not_heard_again(folder: Path) -> None:
+    ears = Ears()
+    first = Transcribed(Folder(folder / "in"), ears, folder / "cache").utterances()
+    shutil.copytree(folder / "in", folder / "there", copy_function=shutil.copyfile)
+    again = Transcribed(Folder(folder / "there"), ears, folder / "cache").utterances()
+    assert [u.text for u in first] == [u.text for u in again] and ears.heard == 2
+
+
+def test_what_an_older_metavox_heard_counts_until_the_file_changes(folder: Path) -> None:
+    ears, path = Ears(), folder / "in/ann/1.wav"
+    Transcribed(Folder(folder / "in"), ears, folder / "cache").utterances()
+    (file,) = (folder / "cache").iterdir()
+    for row in (rows := [json.loads(line) for line in file.read_text().splitlines()]):
+        recording = folder / "in/ann" / row["key"].partition("@")[0]
+        status = recording.stat()
+        row |= {"key": f"{recording.resolve()}@en-us", "file": [status.st_size, status.st_mtime_ns]}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Transcribed(Folder(folder / "in"), ears, folder / "cache").utterances()
+    assert ears.heard == 2
+    os.utime(path, (1, 1))
+    Transcribed(Folder(folder / "in"), ears, folder / "cache").utterances()
+    assert ears.heard == 3
 
 
 def test_a_torn_line_of_the_cache_is_heard_again(folder: Path) -> None:

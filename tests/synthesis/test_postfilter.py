@@ -12,7 +12,7 @@ from metavox.features.mel import Mel
 from metavox.features.world import World
 from metavox.synthesis.conversion import VoiceStatistics, keep_power
 from metavox.synthesis.f0 import F0Statistics
-from metavox.synthesis.postfilter import FULL, Postfilter, covariance, transport
+from metavox.synthesis.postfilter import FULL, RECORDED, SPOKEN, Postfilter, covariance, transport
 from metavox.synthesis.sealed import load_plain, save_plain
 from metavox.synthesis.variance import GAIN
 from metavox.synthesis.voice import StoredVoice
@@ -104,6 +104,9 @@ def test_fast_changes_are_the_sources_and_slow_ones_the_maps() -> None:
     same(postfilter(still + wave(60), still, voiced, HOP), quiet)
     same(postfilter(still, still + wave(0.5), voiced, HOP), quiet)
     same(postfilter(still, still + wave(60), voiced, HOP), quiet + wave(60) @ postfilter.fast_weight[1].T)
+    steady = still + wave(6)
+    kept = [np.abs(postfilter(steady, still, voiced, HOP, fast=f) - quiet).mean() for f in (SPOKEN, RECORDED)]
+    assert kept[1] < kept[0], "the longer the window, the less of the map's own changes is left"
     tracks = source.spectrum[:, 1:]
     found = postfilter(tracks, tracks, source.f0 > 0, HOP)
     np.testing.assert_allclose(found.mean(0), target.spectrum[:, 1:].mean(0), atol=0.02)

@@ -47,6 +47,7 @@ from metavox.pairing.base import Pairing
 from metavox.runs import here, shipped
 from metavox.synthesis.f0 import F0Statistics
 from metavox.synthesis.pieces import LONG, cut
+from metavox.synthesis.postfilter import RECORDED, SPOKEN
 from metavox.synthesis.variance import GV
 from metavox.synthesis.vocoders.auto import SILENT, best
 from metavox.synthesis.vocoders.base import Vocoder
@@ -270,17 +271,18 @@ class Voice:
             return F0Statistics(**self.stored.provenance["source_pitch"]), self.stored
         if self._measured is None or self._measured[0] is not self.tts:
             said = SpokenSource(self.tts, self.language, self.run.features).read_on()
-            self._measured = self.tts, F0Statistics.of(s.frames.f0 for s in said), self._tuned_to(said)
+            self._measured = self.tts, F0Statistics.of(s.frames.f0 for s in said), self._tuned_to(said, SPOKEN)
         return self._measured[1:]
 
-    def _tuned_to(self, speech: Sequence[Speech]) -> StoredVoice:
-        """What is stored, tuned to a minute, at most, of another source's speech."""
+    def _tuned_to(self, speech: Sequence[Speech], fast: float) -> StoredVoice:
+        """What is stored, tuned to a minute, at most, of another source's speech, which keeps its changes within `fast`
+        seconds."""
         known, left, run = [], LONG, self.run.checkpoint
         for piece in speech:
             if left > 0:
                 known.append(cut(piece.frames, 0, left))
             left -= len(piece.frames)
-        return self.stored.tuned_to(known, run.algorithm, run.features, run.normaliser)
+        return self.stored.tuned_to(known, run.algorithm, run.features, run.normaliser, fast)
 
     def translate(
         self, recording: str | Path, target: str, output: str | Path, *, source: str | None = None,
@@ -365,7 +367,7 @@ class Voice:
         if spoken:
             pitch, stored = self._spoken()
         else:
-            pitch, stored = F0Statistics.of(piece.frames.f0 for piece in pieces), self._tuned_to(pieces)
+            pitch, stored = F0Statistics.of(piece.frames.f0 for piece in pieces), self._tuned_to(pieces, RECORDED)
         return convert(stored, self.run.checkpoint, self.vocoder, self.gv, pieces, pitch)
 
     def _heard(self, piece: Speech, spoken: bool = False) -> Wave:

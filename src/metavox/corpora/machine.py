@@ -11,12 +11,13 @@ from tqdm import tqdm
 from metavox.asr import ASR, Transcript, Word
 from metavox.asr.base import RATE
 from metavox.audio.files import read
+from metavox.corpora.content import content
 from metavox.corpora.utterance import Utterance
 from metavox.errors import AudioError, MetavoxError
 
 log = logging.getLogger(__name__)
-Fingerprint = list[int]
-"""Size and time of change of a recording: a changed file is heard again."""
+Known = dict[tuple[str, str], Transcript]
+"""By name and content: a recording that has changed is heard again."""
 
 
 class MachineTranscripts:
@@ -36,9 +37,9 @@ class MachineTranscripts:
         """
         known, found, missing = self._read(), {}, []
         for utterance in utterances:
-            heard = known.get(_key(utterance))
-            if heard and heard[0] == _fingerprint(utterance.path):
-                found[utterance.id] = heard[1]
+            heard = known.get(_content(utterance)) or known.get(_dated(utterance))
+            if heard:
+                found[utterance.id] = heard
             else:
                 missing.append(utterance)
         for utterance in tqdm(missing, desc="transcribing", dynamic_ncols=True, disable=not missing):
@@ -50,14 +51,14 @@ class MachineTranscripts:
             self._add(utterance, found[utterance.id])
         return found
 
-    def _read(self) -> dict[str, tuple[Fingerprint, Transcript]]:
+    def _read(self) -> Known:
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file and self.file.exists() else []
         known = {}
         for line in lines:
             try:
                 row = json.loads(line)
                 words = tuple(Word(*word) for word in row["words"])
-                known[row["key"]] = (row["file"], Transcript(row["text"], words))
+                known[row["key"], str(row["file"])] = Transcript(row["text"], words)
             except (ValueError, KeyError, TypeError):  # torn by a kill: heard again
                 continue
         return known
@@ -65,20 +66,28 @@ class MachineTranscripts:
     def _add(self, utterance: Utterance, heard: Transcript) -> None:
         if self.file is None:
             return
-        row = {"key": _key(utterance), "file": _fingerprint(utterance.path), "text": heard.text, "words": heard.words}
+        key, file = _content(utterance)
+        row = {"key": key, "file": file, "text": heard.text, "words": heard.words}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.open("ab") as file:
-                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")  # in one piece
+            with self.file.open("ab") as out:
+                out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")  # in one piece
         except OSError as error:
             raise MetavoxError(f"cannot write {self.file}: {error.strerror}; free some space") from error
 
 
-def _fingerprint(path: Path) -> Fingerprint:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+def _content(utterance: Utterance) -> tuple[str, str]:
+    """What a recording is known by, wherever it lies: which pieces it is cut into must not hang on its folder."""
+    path = utterance.path
+    return f"{path.name}{_span(utterance)}", f"{path.stat().st_size} {content(path)}"
 
 
-def _key(utterance: Utterance) -> str:
+def _dated(utterance: Utterance) -> tuple[str, str]:
+    """What lines are known by that an older metavox wrote: path, size and time of change."""
+    status = utterance.path.stat()
+    return f"{utterance.path.resolve()}{_span(utterance)}", str([status.st_size, status.st_mtime_ns])
+
+
+def _span(utterance: Utterance) -> str:
     span = f"#{utterance.start}-{utterance.stop}" if utterance.start or utterance.stop is not None else ""
-    return f"{utterance.path.resolve()}{span}@{utterance.language}"
+    return f"{span}@{utterance.language}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from metavox.features.frames import Features, Frames, compared
 from metavox.synthesis.f0 import F0Statistics, convert_f0
-from metavox.synthesis.postfilter import Postfilter
+from metavox.synthesis.postfilter import SPOKEN, Postfilter
 from metavox.synthesis.variance import GV, NONE, global_variance, smooth_over_time, widen_variance
 from metavox.tasks.alignments import speech_frames
 from metavox.tasks.normaliser import Normaliser
@@ -15,11 +15,12 @@ from metavox.tasks.normaliser import Normaliser
 
 class VoiceStatistics(NamedTuple):
     """What a conversion needs to know of a voice beside its map: its pitch, the global variance [D mapped], and the
-    postfilter, None where that variance alone is given back."""
+    postfilter, None where that variance alone is given back, with the seconds within which changes are the source's."""
 
     f0: F0Statistics
     variance: np.ndarray
     postfilter: Postfilter | None = None
+    fast: float = SPOKEN
 
     @classmethod
     def of(cls, utterances: Iterable[Frames], features: Features) -> "VoiceStatistics":
@@ -44,7 +45,7 @@ def convert_frames(
     spectra = mapped_spectra(sources, mapped, features, normaliser, gv.smooth)
     if gv.share and target.postfilter and not gv.power:
         pairs = zip(sources, spectra, strict=True)
-        spectra = [filtered(target.postfilter, source, mine, features, gv.share) for source, mine in pairs]
+        spectra = [filtered(target.postfilter, source, mine, features, gv.share, target.fast) for source, mine in pairs]
     elif gv.share:
         spectra = stretch_variance(
             spectra, [speech(source, features) for source in sources], features, target.variance, gv
@@ -71,12 +72,12 @@ def mapped_spectra(
 
 
 def filtered(
-    postfilter: Postfilter, source: Frames, spectrum: np.ndarray, features: Features, share: float
+    postfilter: Postfilter, source: Frames, spectrum: np.ndarray, features: Features, share: float, fast: float
 ) -> np.ndarray:
     """A mapped spectrum [T, D] through the postfilter, each frame as loud as it was."""
     columns, found = features.distance.columns, spectrum.copy()
     own = source.spectrum[:, columns]
-    found[:, columns] = postfilter(spectrum[:, columns], own, source.f0 > 0, features.hop, share)
+    found[:, columns] = postfilter(spectrum[:, columns], own, source.f0 > 0, features.hop, share, fast)
     return keep_power(found, spectrum, features)
 
 

@@ -28,22 +28,23 @@ NOISE = 0.02
 """Added to the variances of a mixture: what its components may differ by and mean nothing."""
 MEANS, COVARIANCES = 30, 400
 """Frames of another source that count as much as the means, and the covariances, that are known of the first one."""
-FAST = 0.1
-"""Seconds within which changes are the source's own: those from one sound to the next, by which words are told."""
+SPOKEN, RECORDED = 0.1, 0.15
+"""Seconds within which changes are the source's own: those from one sound to the next, by which words are told. More
+of a recording, of which a recogniser makes out less than of a text-to-speech voice."""
 
 
 class Postfilter(NamedTuple):
     """From a mapped frame m [D] to a frame y of the voice, by two moves: z = A_v m + b_v, where v is 1 in voiced frames
     and else 0; then y = sum_k p(k | z) (C_k z + d_k) with a Gaussian mixture of the target's frames.
 
-    What y changes by within a tenth of a second is then taken from the source's frame s: y + H(E_v s + g_v - y), where
-    H leaves out what a Hann window averages. A regression sees the sounds around a frame, and averages what lies
-    between two of them.
+    What y changes by within `fast` seconds is then taken from the source's frame s: y + H(E_v s + g_v - y), where H
+    leaves out what a Hann window averages. A regression sees the sounds around a frame, and averages what lies between
+    two of them.
 
     All float32: `weight` A [2, D, D], `bias` b [2, D], `move` C [K, D, D], `offset` d [K, D]; of the mixture the
     logarithms of the components' shares `prior` [K], their means `mean` [K, D] and the inverse Cholesky factors of
     their covariances `whiten` [K, D, D]; `fast_weight` E [2, D, D] and `fast_bias` g [2, D]; of unvoiced and voiced
-    frames the mean `aim` [2, D] of z, and the target's `target_mean` [2, D] and `target_covariance` [2, D, D]. The last
+    frames the mean `aim` [2, D] of z, and the target's `target_mean` [2, D] and `target_covariance` [2, D, D]. These
     five are None in voices of a metavox that took nothing from the source.
     """
 
@@ -61,8 +62,9 @@ class Postfilter(NamedTuple):
     target_covariance: np.ndarray | None = None
 
     def __call__(
-        self, mapped: np.ndarray, source: np.ndarray, voiced: np.ndarray, hop: float, share: float = 1.0
-    ) -> np.ndarray:
+        self, mapped: np.ndarray, source: np.ndarray, voiced: np.ndarray, hop: float, share: float = 1.0,
+        fast: float = SPOKEN,
+    ) -> np.ndarray:  # fmt: skip
         """mapped and source [T, D], a frame each `hop` seconds, voiced [T] bool -> [T, D] float32, `share` of the way
         from `mapped`."""
         found = np.empty(mapped.shape, dtype=np.float32)
@@ -77,7 +79,7 @@ class Postfilter(NamedTuple):
             for rows in _blocks(len(mapped)):
                 away[rows] = _apart(self.fast_weight, self.fast_bias, source[rows], voiced[rows]) - found[rows]
             found += away
-            found -= smooth_over_time(away, round(FAST / hop) + 1)
+            found -= smooth_over_time(away, round(fast / hop) + 1)
         return share * found + (1 - share) * mapped
 
     def _components(self, z: np.ndarray) -> np.ndarray:

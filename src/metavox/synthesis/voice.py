@@ -125,15 +125,16 @@ class StoredVoice:
         return convert_frames(sources, mapped, features, normaliser, f0, self.known, gv)
 
     def tuned_to(
-        self, sources: Sequence[Frames], algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser
-    ) -> "StoredVoice":
-        """The same for speech of another source than it was adapted from, of which these are frames."""
+        self, sources: Sequence[Frames], algorithm: MetaAlgorithm, features: Features, normaliser: Normaliser,
+        fast: float,
+    ) -> "StoredVoice":  # fmt: skip
+        """The same for speech of another source than it was adapted from, of which these are frames; what that changes
+        by within `fast` seconds stays its own."""
         if self.known.postfilter is None or not sources:
             return self
         spectra = adapted_spectra(sources, self.adapted, algorithm, features, normaliser)
-        return replace(
-            self, known=self.known._replace(postfilter=self.known.postfilter.tuned_to(sources, spectra, features))
-        )
+        tuned = self.known.postfilter.tuned_to(sources, spectra, features)
+        return replace(self, known=self.known._replace(postfilter=tuned, fast=fast))
 
 
 def adapted_spectra(

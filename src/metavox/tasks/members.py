@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from metavox.corpora.content import content
 from metavox.corpora.utterance import Utterance
 from metavox.errors import MetavoxError
 from metavox.stored import fits
@@ -20,8 +21,6 @@ Contents = Mapping[str, int]
 """{speaker: checksum}"""
 CONTENTS = "recordings.json"
 """Beside the split of a run: what its recordings are known by."""
-PIECE = 4096
-"""Bytes of a file that are read at each of three places."""
 
 
 def members_of(speakers: Speakers, utterances: Sequence[Utterance]) -> Members:
@@ -42,23 +41,10 @@ def contents_of(utterances: Sequence[Utterance], made: Path) -> Contents:
         if u.path.is_relative_to(made):
             continue
         if u.path not in files:
-            files[u.path] = _sample(u.path)
+            files[u.path] = content(u.path).encode()
         told = repr((u.id, u.text, u.language, u.start, u.stop)).encode(errors="backslashreplace")
         found[u.speaker] = crc32(told + files[u.path], found.get(u.speaker, 0))
     return found
-
-
-def _sample(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            parts = [str(size).encode()]
-            for place in (0, size // 2, max(0, size - PIECE)):
-                file.seek(place)
-                parts.append(file.read(PIECE))
-    except OSError:  # the analysis says so, and leaves it out
-        return b""
-    return b"%08x" % crc32(b"".join(parts))
 
 
 def check_contents(file: Path, contents: Contents) -> None:
@@ -93,9 +79,10 @@ def recall_members(file: Path, utterances: Sequence[Utterance]) -> tuple[Speaker
     wanted = {id for speakers in kept.values() for ids in speakers.values() for id in ids}
     known = {utterance.id: utterance for utterance in utterances}
     if gone := sorted(wanted - known.keys()):
+        pieces = " (pieces are cut at the words in cache/transcripts)" if "@" in gone[0] else ""
         raise MetavoxError(
             f"{len(gone)} of the {len(wanted)} recordings of {file.parent} are not in the corpus any more, such as "
-            f"{gone[0]}; restore them, or start a run in another folder"
+            f"{gone[0]}{pieces}; restore them, or start a run in another folder"
         )
     if new := known.keys() - wanted:
         log.info("%d recordings of the corpus are none of this run's, and left out", len(new))
