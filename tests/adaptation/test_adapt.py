@@ -185,6 +185,7 @@ def test_a_voice_is_named_after_its_recordings() -> None:
     named = {"speech/anna": "anna", "speech/anna/": "anna", "speech/ben.wav": "ben", "speech/carl/*.wav": "carl"}
     assert {path: name_of(path) for path in named} == named
     assert name_of(["x/dora.flac", "y/emil.flac"]) == "dora"
+    assert name_of(["x/1.flac", "x/2.flac"]) == name_of(["x/*.flac", "x/*.wav"]) == "x"
     assert name_of("/") == "target"
 
 

@@ -171,8 +171,11 @@ def as_list(value: object) -> list[str]:
 
 
 def name_of(target: object) -> str:
-    """A name for the voice: that of the folder, or of the first recording; patterns have none of their own."""
-    parts = Path(as_list(target)[0]).resolve().parts
+    """A name for the voice: that of the folder, also of one that several recordings lie in, or of the first recording;
+    patterns have none of their own."""
+    paths = [Path(p).resolve() for p in as_list(target)]
+    together = len(paths) > 1 and len({p.parent for p in paths}) == 1 and paths[0].parent.name
+    parts = (paths[0].parent if together else paths[0]).parts
     return next((Path(part).stem for part in reversed(parts[1:]) if not set("*?[") & set(part)), "target")
 
 
