@@ -12,7 +12,9 @@ from metavox.evaluation.waveform import WaveformMetric
 from metavox.experiments.checks import gv_of
 from metavox.experiments.run_folder import RunFolder
 from metavox.learner.scorer import SpeechScorer
+from metavox.pairing.tts import TTS
 from metavox.report.results import TOPLINES
+from metavox.synthesis.postfilter import RECORDED, SPOKEN
 from metavox.tasks.data import TaskData
 from metavox.tasks.speech import SpeechTasks
 
@@ -37,7 +39,7 @@ def scoring(config: DictConfig, data: TaskData, metrics: Sequence[WaveformMetric
     known = {speaker: list(recordings.values()) for speaker, recordings in voices.items()}
     return lambda own: SpeechScorer(
         data.store, data.normaliser, data.pairing.parallel, vocoder, metrics, [own] if at is None else list(at),
-        known, gv_of(config),
+        known, gv_of(config), SPOKEN if isinstance(data.pairing, TTS) else RECORDED,
     )  # fmt: skip
 
 

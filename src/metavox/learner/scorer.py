@@ -16,7 +16,7 @@ from metavox.features.frames import Frames, compared
 from metavox.features.store import FeatureStore
 from metavox.synthesis.conversion import VoiceStatistics, convert_frames, mapped_spectra
 from metavox.synthesis.f0 import F0Statistics
-from metavox.synthesis.postfilter import Postfilter
+from metavox.synthesis.postfilter import SPOKEN, Postfilter
 from metavox.synthesis.variance import GV, NONE
 from metavox.synthesis.vocoders.base import Original, Vocoder
 from metavox.tasks.batch import TaskBatch
@@ -34,7 +34,8 @@ class SpeechScorer:
     """Scores against the real target utterances. `parallel`: both say the same words, so that DTW has a meaning.
 
     `vocoder` makes the frames heard; without one only frames are scored, and there can be no waveform metrics.
-    `gv` is what converted frames are given of the target's global variance.
+    `gv` is what converted frames are given of the target's global variance; what the source changes by within `window`
+    seconds stays its own then.
     `waveform_metrics` are slow: they hear the outputs after the numbers of inner steps in `listen_steps`.
     `voices` are the recordings of all target speakers of the test, with whom a target may be confused.
     """
@@ -43,9 +44,10 @@ class SpeechScorer:
         self, store: FeatureStore, normaliser: Normaliser, parallel: bool, vocoder: Vocoder | None,
         waveform_metrics: Sequence[WaveformMetric] = (), listen_steps: Collection[int] = (),
         voices: Mapping[str, Sequence[Utterance]] = MappingProxyType({}), gv: GV = NONE,
+        window: float = SPOKEN,
     ) -> None:  # fmt: skip
         self.store, self.features, self.normaliser, self.parallel = store, store.features, normaliser, parallel
-        self.vocoder, self.gv = vocoder, gv
+        self.vocoder, self.gv, self.window = vocoder, gv, window
         self.waveform_metrics, self.listen_steps, self.speakers = waveform_metrics, set(listen_steps), voices
         self.recording = lru_cache(REMEMBERED)(self._recording)
         self.known = lru_cache(REMEMBERED)(self._known)  # asked for after every number of inner steps
@@ -141,7 +143,9 @@ class SpeechScorer:
         if self.gv.share:
             targets = [self.store.frames(target) for _, target in info.support]
             spectra = mapped_spectra(sources, mapped, self.features, self.normaliser, self.gv.smooth)
-            known = known._replace(postfilter=Postfilter.fit(sources, spectra, targets, self.features))
+            known = known._replace(
+                postfilter=Postfilter.fit(sources, spectra, targets, self.features), fast=self.window
+            )
         return convert_frames(sources, mapped, self.features, self.normaliser, pitch, known, self.gv)
 
     def _known(self, info: EpisodeInfo) -> tuple[F0Statistics, VoiceStatistics]:
