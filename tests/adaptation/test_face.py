@@ -17,7 +17,7 @@ import torch
 import metavox
 from helpers import ROOT, make_run
 from metavox.features.frames import Frames
-from metavox.synthesis.postfilter import Postfilter
+from metavox.synthesis.postfilter import RECORDED, Postfilter
 from metavox.synthesis.voice import StoredVoice
 
 TEXTS = ("Birds sing early.", "Rain fell all night.", "We like fresh bread.")
@@ -84,6 +84,7 @@ def test_a_voice_is_tuned_to_the_recordings_that_it_converts_but_judged_without(
     given: list[int] = []
 
     def tuned_to(stored: StoredVoice, sources: Sequence[Frames], *rest: object) -> StoredVoice:
+        assert rest[-1] == RECORDED
         given.append(sum(map(len, sources)))
         return stored
 

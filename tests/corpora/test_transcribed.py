@@ -11,6 +11,7 @@ import pytest
 from metavox.asr import Transcript, Word
 from metavox.audio.files import write
 from metavox.corpora.folder import Folder
+from metavox.corpora.machine import MachineTranscripts
 from metavox.corpora.transcribed import Transcribed, cut_at_gaps, gaps
 from metavox.corpora.utterance import Utterance
 
@@ -71,6 +72,12 @@ def test_what_an_older_metavox_heard_counts_until_the_file_changes(folder: Path)
     os.utime(path, (1, 1))
     Transcribed(Folder(folder / "in"), ears, folder / "cache").utterances()
     assert ears.heard == 3
+
+
+def test_a_link_that_leads_nowhere_is_left_to_the_analysis(folder: Path) -> None:
+    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    gone = Utterance("gone", "gone", folder / "gone.wav")
+    assert MachineTranscripts(Ears(), folder / "cache").hear([gone]) == {}
 
 
 def test_a_torn_line_of_the_cache_is_heard_again(folder: Path) -> None:

@@ -79,13 +79,21 @@ class MachineTranscripts:
 def _content(utterance: Utterance) -> tuple[str, str]:
     """What a recording is known by, wherever it lies: which pieces it is cut into must not hang on its folder."""
     path = utterance.path
-    return f"{path.name}{_span(utterance)}", f"{path.stat().st_size} {content(path)}"
+    return f"{path.name}{_span(utterance)}", f"{_status(path)[0]} {content(path)}"
 
 
 def _dated(utterance: Utterance) -> tuple[str, str]:
-    """What lines are known by that an older metavox wrote: path, size and time of change."""
-    status = utterance.path.stat()
-    return f"{utterance.path.resolve()}{_span(utterance)}", str([status.st_size, status.st_mtime_ns])
+    """What lines are known by that an older metavox wrote."""
+    return f"{utterance.path.resolve()}{_span(utterance)}", str(_status(utterance.path))
+
+
+def _status(path: Path) -> list[int]:
+    """Size and time of change; of a link that leads nowhere, which reading will name, [0, 0]."""
+    try:
+        status = path.stat()
+    except OSError:
+        return [0, 0]
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _span(utterance: Utterance) -> str:

@@ -15,7 +15,7 @@ from metavox.tasks.normaliser import Normaliser
 
 class VoiceStatistics(NamedTuple):
     """What a conversion needs to know of a voice beside its map: its pitch, the global variance [D mapped], and the
-    postfilter, None where that variance alone is given back, with the seconds within which changes are the source's."""
+    postfilter, None where that variance alone is given back; what changes within `fast` seconds stays the source's."""
 
     f0: F0Statistics
     variance: np.ndarray
