@@ -428,7 +428,7 @@ def test_the_command_converts_real_recordings(tmp_path: Path, run: Path) -> None
     assert report["voice"]["pairing"] == "nearest"
     loss = {m["state"]: m["loss"] for m in report["metrics"] if m["pairs"] == "support"}
     assert loss["adapted"] < loss["before adaptation"]
-    assert len(StoredVoice.load(tmp_path / "out" / f"{target[0].stem}.voice").adapted) > 0
+    assert len(StoredVoice.load(tmp_path / "out" / f"{target[0].parent.name}.voice").adapted) > 0
 
 
 def real_sentences(count: int) -> list[list[Path]]:
