@@ -1,6 +1,7 @@
 """The split that is kept with a run: recalled, or refused in one sentence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_what_was_kept_is_recalled_and_what_came_since_is_left_out(tmp_path: Pat
     kept = corpus(tmp_path)
     (tmp_path / "split.json").write_text(json.dumps(members_of(SPEAKERS, kept)))
     assert recall_members(tmp_path / "split.json", corpus(tmp_path, "abcd")) == (SPEAKERS, kept)
+
+
+def test_what_is_gone_is_named_and_of_pieces_what_cut_them(tmp_path: Path) -> None:
+    kept = corpus(tmp_path)
+    for cut, said in (
+        (kept, r"such as c/1; restore"),
+        ([replace(u, id=f"{u.id}@000") for u in kept], "cache/transcripts"),
+    ):
+        (tmp_path / "split.json").write_text(json.dumps(members_of(SPEAKERS, cut)))
+        with pytest.raises(MetavoxError, match=said):
+            recall_members(tmp_path / "split.json", cut[:2])
 
 
 @pytest.mark.parametrize("text", [
